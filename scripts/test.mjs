@@ -1,0 +1,43 @@
+// `npm test [vitest arguments]`: installs what the tests need, checks, tests, and says in one line how it went.
+// With CI=true a skipped test is a failure: there is nothing here that the CI machine may leave out.
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { check } from './check.mjs';
+import { buildIfStale, installDependencies, installPeers, root } from './prepare.mjs';
+
+installDependencies();
+installPeers();
+await buildIfStale();
+
+const args = process.argv.slice(2);
+const failedChecks = args.length > 0 ? 0 : check();
+const report = join(root, 'build', 'test-report.json');
+mkdirSync(join(root, 'build'), { recursive: true });
+rmSync(report, { force: true });
+const run = spawnSync(
+  process.execPath,
+  [join(root, 'node_modules/vitest/vitest.mjs'), 'run', '--reporter=default', '--reporter=json', `--outputFile.json=${report}`, ...args],
+  { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] },
+);
+let counts = { numPassedTests: 0, numFailedTests: 1, numPendingTests: 0, numFailedTestSuites: 1, testResults: [] };
+try {
+  counts = JSON.parse(readFileSync(report, 'utf8'));
+} catch {
+  console.error('plimsoll: the test runner left no report: it ended before its tests did');
+}
+// A file that fails to load has no failed test of its own.
+const brokenFiles = counts.testResults.filter((f) => f.status === 'failed' && f.assertionResults.length === 0).length;
+const failed = counts.numFailedTests + brokenFiles + failedChecks;
+const skipped = counts.numPendingTests;
+const ci = process.env.CI === 'true';
+if (failedChecks > 0)
+  console.error(`plimsoll: ${failedChecks} of the checks (format and lint, types, import rules) failed: their words are at the top`);
+if (ci && skipped > 0) {
+  console.error('plimsoll: skipped tests count as failures in CI:');
+  for (const file of counts.testResults)
+    for (const t of file.assertionResults)
+      if (t.status === 'pending' || t.status === 'skipped') console.error(`  ${file.name}: ${t.fullName}`);
+}
+console.log(`${counts.numPassedTests} passed, ${failed} failed, ${skipped} skipped`);
+process.exitCode = run.status !== 0 || failed > 0 || (ci && skipped > 0) ? 1 : 0;

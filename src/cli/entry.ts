@@ -1,0 +1,46 @@
+#!/usr/bin/env node
+/** The executable: makes the Shell from the real process, runs `main`, leaves with its exit code. */
+import { main } from './main.ts';
+import type { Output, Shell } from './shell.ts';
+
+// Piped into `head`, the reader goes first: that is no error of ours.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(0);
+  throw error;
+});
+
+const output = (stream: NodeJS.WriteStream): Output => ({
+  write: (text) => void stream.write(text),
+  isTerminal: stream.isTTY === true,
+  get width() {
+    return stream.columns ?? 80;
+  },
+});
+
+const controller = new AbortController();
+let received: NodeJS.Signals | null = null;
+const onSignal = (signal: NodeJS.Signals): void => {
+  // The second signal is meant: leave at once.
+  if (received !== null) process.exit(130);
+  received = signal;
+  controller.abort();
+};
+process.on('SIGINT', onSignal);
+process.on('SIGTERM', onSignal);
+
+const shell: Shell = {
+  env: process.env,
+  stdout: output(process.stdout),
+  stderr: output(process.stderr),
+  stdin: process.stdin,
+  interrupted: controller.signal,
+};
+void main(process.argv.slice(2), shell).then((code) => {
+  if (received === null || code === 0) {
+    process.exitCode = code;
+    return;
+  }
+  // Re-raised, so that a calling shell sees that we were interrupted.
+  process.removeAllListeners(received);
+  process.kill(process.pid, received);
+});

@@ -1,0 +1,21 @@
+/**
+ * The process as one object: everything a command may know of the outside comes in here, so that every command can be
+ * run inside a test and must reach the exit code it declared.
+ */
+export interface Output {
+  write(text: string): void;
+  readonly isTerminal: boolean;
+  /** In columns; 80 where it is no terminal. */
+  readonly width: number;
+}
+
+export interface Shell {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Data. */
+  readonly stdout: Output;
+  /** Progress, hints and errors. */
+  readonly stderr: Output;
+  readonly stdin: NodeJS.ReadableStream & { readonly isTTY?: boolean };
+  /** Aborted by SIGINT or SIGTERM. A command that is interrupted cleans up and returns; the entry re-raises the signal. */
+  readonly interrupted: AbortSignal;
+}

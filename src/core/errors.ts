@@ -1,0 +1,130 @@
+/**
+ * The one table of everything that can go wrong in words a user reads.
+ *
+ * An error is a code, the facts it was raised with, and whose fault it is. Message and hint are rendered from this table
+ * and nowhere else; `docs/errors.md` has a row for each code (a test holds the two equal). Codes are never reused.
+ */
+
+/** Exit codes: sysexits.h, plus `doctor`'s monitoring-plugin codes, which it returns by itself (0 to 3). */
+export const ExitCode = {
+  ok: 0,
+  no: 1,
+  usage: 64,
+  badInput: 65,
+  notFound: 66,
+  unavailable: 69,
+  bug: 70,
+  permission: 77,
+  badConfiguration: 78,
+  interrupted: 130,
+} as const;
+export type ExitCode = (typeof ExitCode)[keyof typeof ExitCode];
+
+/** Who has to act: the person at the keyboard, this host, the peer, the path between, or us. */
+export type Fault = 'user' | 'local' | 'remote' | 'network' | 'plimsoll';
+
+/** What an error was raised with. Values are escaped where they are printed, not here. */
+export type ErrorFacts = Readonly<Record<string, string | number>>;
+
+interface Entry {
+  readonly exit: ExitCode;
+  readonly fault: Fault;
+  /** `{name}` is replaced by the fact of that name. */
+  readonly message: string;
+  readonly hint: string;
+}
+
+const catalogue = {
+  // --- the command line ---
+  unknown_command: { exit: 64, fault: 'user', message: 'there is no command "{command}"', hint: '{nearest}' },
+  unknown_option: { exit: 64, fault: 'user', message: '{command} has no option "{option}"', hint: '{nearest}' },
+  bad_value: { exit: 64, fault: 'user', message: '{option}: "{value}" is not {expected}', hint: '{example}' },
+  missing_argument: {
+    exit: 64,
+    fault: 'user',
+    message: '{command} needs {argument}',
+    hint: 'plimsoll {command} --help shows how it is called',
+  },
+  excess_argument: {
+    exit: 64,
+    fault: 'user',
+    message: '{command} does not take "{argument}"',
+    hint: 'plimsoll {command} --help shows how it is called',
+  },
+  file_not_found: {
+    exit: 66,
+    fault: 'user',
+    message: 'cannot read {path}: {reason}',
+    hint: 'check the path and that this user may read it',
+  },
+  unwritable: {
+    exit: 77,
+    fault: 'user',
+    message: 'cannot write {path}: {reason}',
+    hint: 'name another path, or check who owns that folder',
+  },
+
+  // --- the host ---
+  namespace_not_found: { exit: 66, fault: 'user', message: 'no network namespace "{name}"', hint: '{nearest}' },
+  namespace_denied: {
+    exit: 77,
+    fault: 'local',
+    message: 'cannot enter network namespace "{name}": {reason}',
+    hint: 'entering another namespace needs CAP_SYS_ADMIN: run it with sudo',
+  },
+  destination_unresolved: {
+    exit: 66,
+    fault: 'user',
+    message: 'cannot resolve "{host}": {reason}',
+    hint: 'give an address, such as 10.0.0.7:443 or [2001:db8::7]:443',
+  },
+  netlink_malformed: {
+    exit: 70,
+    fault: 'local',
+    message: 'the kernel sent a netlink message that does not parse at byte {offset}: {reason}',
+    hint: 'run again; if it stays, report the kernel version: the procfs reader is used meanwhile',
+  },
+  netlink_refused: {
+    exit: 70,
+    fault: 'local',
+    message: 'the kernel refused the netlink request: {reason}',
+    hint: 'the procfs reader is used instead',
+  },
+  internal: {
+    exit: 70,
+    fault: 'plimsoll',
+    message: 'something in plimsoll broke: {reason}',
+    hint: 'this is our bug: please report it with the command you ran',
+  },
+} as const satisfies Record<string, Entry>;
+
+export type ErrorCode = keyof typeof catalogue;
+
+/** Codes of the catalogue, for the docs and their test. */
+export const errorCodes = Object.keys(catalogue) as readonly ErrorCode[];
+
+/** The raw entry of `code`, for docs. */
+export const errorEntry = (code: ErrorCode): Entry => catalogue[code];
+
+const fill = (template: string, facts: ErrorFacts): string =>
+  template.replace(/\{(\w+)\}/g, (whole, name: string) => (name in facts ? String(facts[name]) : whole));
+
+/** An error of the catalogue. `facts` are its evidence; `cause` is the error underneath, if any. */
+export class PlimsollError extends Error {
+  override readonly name = 'PlimsollError';
+  readonly code: ErrorCode;
+  readonly facts: ErrorFacts;
+  readonly hint: string;
+  readonly exit: ExitCode;
+  readonly fault: Fault;
+
+  constructor(code: ErrorCode, facts: ErrorFacts = {}, options: { readonly cause?: unknown } = {}) {
+    const entry = catalogue[code];
+    super(fill(entry.message, facts), options);
+    this.code = code;
+    this.facts = facts;
+    this.hint = fill(entry.hint, facts);
+    this.exit = entry.exit;
+    this.fault = entry.fault;
+  }
+}
