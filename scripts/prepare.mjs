@@ -18,9 +18,10 @@ export const installDependencies = () => {
     .digest('hex');
   const stamp = join(root, 'node_modules', '.plimsoll-lock');
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) return;
-  console.error('plimsoll: installing npm packages (npm ci) …');
-  // No package of ours needs its install script: binaries come inside the packages.
-  execFileSync('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'], { cwd: root, stdio: ['ignore', 2, 2] });
+  console.error('plimsoll: installing npm packages as locked …');
+  // No package of ours needs its install script: binaries come inside the packages. Not `npm ci`: it refuses a lock that lacks
+  // optional packages for other platforms, which some registries do not carry. This installs what the lock says and leaves it as it is.
+  execFileSync('npm', ['install', '--no-save', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'], { cwd: root, stdio: ['ignore', 2, 2] });
   writeFileSync(stamp, wanted);
 };
 
