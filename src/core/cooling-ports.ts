@@ -29,7 +29,10 @@ const ABSENT = 3;
 /** Cool-down of each queue in milliseconds. */
 export type CoolDowns = readonly [weClosed: number, fin: number, rst: number, halfOpen: number, held: number];
 
-/** Milliseconds modulo 2^32 (49 days), rounded up at release and down at use, so that no rest is shorter than asked for. */
+/**
+ * Milliseconds modulo 2^32, rounded up at release and down at use, so that no rest is shorter than asked for. A port unused for 49
+ * days may seem young: then its place in the order is wrong once, which costs nothing.
+ */
 const stampUp = (now: number): number => Math.ceil(now * 1000) >>> 0;
 const stampDown = (now: number): number => Math.floor(now * 1000) >>> 0;
 /** Milliseconds from `released` to `stamp`; -1 when both were rounded within one millisecond. */
