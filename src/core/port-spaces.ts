@@ -1,0 +1,334 @@
+/** The port spaces of a host: which there are, how full each is, and how it moves. Owners come later, for those that matter. */
+import { formatEndpoint } from './address.ts';
+import { type Forecast, forecast } from './forecast.ts';
+import type { ConntrackSample, FailedSearch, NamespaceSample, SnatFlow } from './host-sample.ts';
+import { measureLoad } from './load.ts';
+import { type Motion, measureMotion } from './motion.ts';
+import { blockedForBind, blockedForConnect, countBindSpace, countConnectSpace, peerTimestamps, reuseAfter } from './occupancy.ts';
+import { PortSet, rangeSize, snatPortRange } from './port-range.ts';
+import { type Occupancy, type PortSpace, portSpaceId } from './port-space.ts';
+import { groupSockets, type SocketGroup, type SocketGroups } from './socket-groups.ts';
+import { stateCounts } from './tcp-state.ts';
+
+/** A namespace's sample with its sockets grouped: made once, used by everything after. */
+export interface NamespaceView {
+  readonly sample: NamespaceSample;
+  readonly groups: SocketGroups;
+}
+
+export const viewNamespace = (sample: NamespaceSample): NamespaceView => ({ sample, groups: groupSockets(sample.sockets) });
+
+/** A port space together with the rows it was counted from, so that its owners can be looked up. */
+export interface MeasuredSpace {
+  readonly space: PortSpace;
+  readonly view: NamespaceView;
+  readonly members: readonly SocketGroup[];
+}
+
+/** A destination asked for by name (`--to`), from the address the route gives. */
+export interface AskedDestination {
+  readonly source: string;
+  readonly destination: string;
+  readonly destinationPort: number;
+}
+
+/** Groups that are counted in full. The others hold fewer sockets than any of these, so they cannot be nearer their line. */
+const CANDIDATES = 64;
+
+interface Context {
+  readonly view: NamespaceView;
+  readonly before: NamespaceView | null;
+  readonly seconds: number;
+  readonly tickHz: number | null;
+  readonly failed: readonly FailedSearch[] | null;
+}
+
+const sameGroup = (context: Context, group: SocketGroup): readonly SocketGroup[] => {
+  const { before, view } = context;
+  if (before === null) return [];
+  const here = view.groups.table.addresses;
+  const there = before.groups.table.addresses;
+  const local = here.text(group.local);
+  const remote = here.text(group.remote);
+  return before.groups.outbound.filter((g) => g.port === group.port && there.text(g.local) === local && there.text(g.remote) === remote);
+};
+
+interface Identity {
+  readonly kind: PortSpace['kind'];
+  readonly source: string;
+  readonly destination: string | null;
+  readonly destinationPort: number | null;
+}
+
+const rates = (motion: Motion | null): { readonly openRate: number | null; readonly closeRate: number | null } =>
+  motion === null || motion.seconds <= 0
+    ? { openRate: null, closeRate: null }
+    : { openRate: motion.opened / motion.seconds, closeRate: motion.closed / motion.seconds };
+
+/** One sample without any TIME_WAIT tells no rate: then only "exhausted" is sure. */
+const judge = (occupancy: Occupancy, load: PortSpace['load'], motion: Motion | null): Forecast => {
+  if (occupancy.free <= 0) return { kind: 'exhausted' };
+  if (motion === null && load.events === 0 && occupancy.held > 0) return { kind: 'unknown' };
+  return forecast(load, occupancy.capacity);
+};
+
+const countFailed = (context: Context, identity: Identity): number | null => {
+  if (context.failed === null) return null;
+  return context.failed.filter(
+    (f) =>
+      (f.namespace === null || f.namespace === context.view.sample.id) &&
+      f.destination === identity.destination &&
+      f.destinationPort === identity.destinationPort &&
+      (f.source === identity.source || f.source === '0.0.0.0' || f.source === '::'),
+  ).length;
+};
+
+const build = (
+  context: Context,
+  identity: Identity,
+  occupancy: Occupancy,
+  members: readonly SocketGroup[],
+  blocked: PortSet,
+  reuse: number | null,
+): MeasuredSpace => {
+  const { view, before, seconds, tickHz } = context;
+  const earlier = before === null ? null : members.flatMap((g) => sameGroup(context, g));
+  const motion =
+    before === null || earlier === null
+      ? null
+      : measureMotion({ groups: before.groups, members: earlier }, { groups: view.groups, members }, seconds);
+  const { load, idleConnections, closeWaitAges } = measureLoad(view.groups, members, occupancy.range, blocked, reuse, tickHz, motion);
+  const { addresses } = view.groups.table;
+  const shared =
+    identity.kind === 'bind'
+      ? members
+          .map((g) => ({ destination: addresses.text(g.remote), destinationPort: g.port, held: g.end - g.start }))
+          .sort((a, b) => b.held - a.held)
+      : [];
+  const space: PortSpace = {
+    id: portSpaceId(view.sample.name, identity.kind, identity.source, identity.destination, identity.destinationPort),
+    ...identity,
+    namespace: view.sample.name,
+    label: null,
+    ...occupancy,
+    idleConnections,
+    closeWaitAges,
+    shared,
+    ...rates(motion),
+    failedSearches: countFailed(context, identity),
+    load,
+    forecast: judge(occupancy, load, motion),
+    owners: [],
+  };
+  return { space, view, members };
+};
+
+const connectSpaces = (context: Context, asked: readonly AskedDestination[]): MeasuredSpace[] => {
+  const { groups, sample } = context.view;
+  const { addresses } = groups.table;
+  const blocked = blockedForConnect(groups, sample.settings, sample.probe);
+  const measure = (group: SocketGroup | null, identity: Identity): MeasuredSpace => {
+    const occupancy = countConnectSpace(groups, group, sample.settings, blocked, sample.probe.unknown);
+    const reuse = group === null ? null : reuseAfter(groups, group, sample.settings, peerTimestamps(groups, group, sample.settings));
+    return build(context, identity, occupancy, group === null ? [] : [group], blocked, reuse);
+  };
+  const identify = (g: SocketGroup): Identity => ({
+    kind: 'connect',
+    source: addresses.text(g.local),
+    destination: addresses.text(g.remote),
+    destinationPort: g.port,
+  });
+  const isAsked = (g: SocketGroup): boolean =>
+    asked.some((a) => a.destinationPort === g.port && a.destination === addresses.text(g.remote) && a.source === addresses.text(g.local));
+  const chosen = groups.outbound.filter((g, i) => i < CANDIDATES || isAsked(g));
+  // A group whose every port was bound explicitly belongs to a bind pool or to somebody's own ledger, not to connect().
+  const spaces = chosen.map((g) => measure(g, identify(g))).filter((m) => m.space.held > 0 || isAsked(m.members[0]!));
+  for (const a of asked) {
+    if (
+      !groups.outbound.some(
+        (g) => g.port === a.destinationPort && addresses.text(g.remote) === a.destination && addresses.text(g.local) === a.source,
+      )
+    ) {
+      spaces.push(measure(null, { kind: 'connect', ...a }));
+    }
+  }
+  return spaces;
+};
+
+/** One pool per source address that somebody binds explicitly inside the automatic range. */
+const bindSpaces = (context: Context): MeasuredSpace[] => {
+  const { groups, sample } = context.view;
+  const { table } = groups;
+  const { portRange } = sample.settings;
+  const sources = new Map<number, SocketGroup[]>();
+  for (const group of groups.outbound.slice(0, CANDIDATES)) {
+    for (let i = group.start; i < group.end; i++) {
+      const port = table.localPort[groups.rows[i]!]!;
+      if (port < portRange.low || port > portRange.high || !sample.probe.blocked.has(port)) continue;
+      const known = sources.get(group.local);
+      if (known) known.push(group);
+      else sources.set(group.local, [group]);
+      break;
+    }
+  }
+  return [...sources].map(([source, members]) => {
+    const occupancy = countBindSpace(groups, source, sample.settings);
+    const identity: Identity = { kind: 'bind', source: table.addresses.text(source), destination: null, destinationPort: null };
+    return build(context, identity, occupancy, members, blockedForBind(groups, source, sample.settings), null);
+  });
+};
+
+/** From 95 % on conntrack loses SYNs, because it tries at most 240 ports (nf_nat_core.c; measured). */
+export const SNAT_LOSS_RATIO = 0.95;
+
+const snatOccupancy = (flows: readonly SnatFlow[]): Occupancy => {
+  const ports = new Set(flows.map((f) => f.sourcePort).filter((p) => p >= snatPortRange.low && p <= snatPortRange.high));
+  const capacity = rangeSize(snatPortRange);
+  const used = ports.size;
+  const waiting = flows.filter((f) => f.timeWaitLeft !== null).length;
+  const byState = new Uint32Array(14);
+  byState[1] = flows.length - waiting;
+  byState[6] = waiting;
+  const at = Math.floor(capacity * SNAT_LOSS_RATIO);
+  return {
+    range: snatPortRange,
+    blocked: 0,
+    capacity,
+    held: used,
+    reusable: 0,
+    used,
+    free: capacity - used,
+    freeLow: capacity - used,
+    freeHigh: capacity - used,
+    usedRatio: used / capacity,
+    searchWall: { at, passed: used >= at },
+    byState: stateCounts(byState),
+  };
+};
+
+const snatKey = (f: SnatFlow): string => `${f.source} ${f.destination} ${f.destinationPort}`;
+
+const flowsByKey = (conntrack: ConntrackSample | null): Map<string, SnatFlow[]> => {
+  const byKey = new Map<string, SnatFlow[]>();
+  for (const flow of conntrack?.snatFlows ?? []) {
+    const key = snatKey(flow);
+    const known = byKey.get(key);
+    if (known) known.push(flow);
+    else byKey.set(key, [flow]);
+  }
+  return byKey;
+};
+
+const snatSpaces = (context: Context): MeasuredSpace[] => {
+  const { view, before, seconds } = context;
+  const conntrack = view.sample.conntrack;
+  if (conntrack === null) return [];
+  const earlier = flowsByKey(before?.sample.conntrack ?? null);
+  return [...flowsByKey(conntrack)]
+    .sort((a, b) => b[1].length - a[1].length)
+    .slice(0, CANDIDATES)
+    .map(([key, flows]) => {
+      const { source, destination, destinationPort } = flows[0]!;
+      const occupancy = snatOccupancy(flows);
+      const old = new Set((earlier.get(key) ?? []).map((f) => f.sourcePort));
+      const now = new Set(flows.map((f) => f.sourcePort));
+      const opened = before === null ? null : [...now].filter((p) => !old.has(p)).length;
+      const closed = before === null ? null : [...old].filter((p) => !now.has(p)).length;
+      const timeWaits = flows.flatMap((f) => (f.timeWaitLeft === null ? [] : [f.timeWaitLeft]));
+      const life = conntrack.timeWaitTimeout;
+      const rate = timeWaits.filter((left) => life - left <= 10).length / 10;
+      const live = occupancy.used - timeWaits.length;
+      const growth = opened === null || closed === null ? 0 : opened - closed - rate * seconds;
+      const load = {
+        live,
+        liveSlope: 0,
+        timeWaitRate: rate,
+        timeWaits,
+        timeWaitLife: life,
+        tick: 0,
+        events: Math.max(Math.round(rate * 10), opened ?? 0),
+      };
+      const proven = opened !== null && closed !== null && Math.abs(growth) > 2 * Math.sqrt(opened + closed) && Math.abs(growth) >= 3;
+      const moved = proven ? { ...load, liveSlope: growth / seconds } : load;
+      const identity: Identity = { kind: 'snat', source, destination, destinationPort };
+      const space: PortSpace = {
+        id: portSpaceId(view.sample.name, 'snat', source, destination, destinationPort),
+        ...identity,
+        namespace: view.sample.name,
+        label: null,
+        ...occupancy,
+        idleConnections: null,
+        closeWaitAges: [],
+        shared: [],
+        openRate: opened === null ? null : opened / seconds,
+        closeRate: closed === null ? null : closed / seconds,
+        failedSearches: null,
+        load: moved,
+        forecast: occupancy.free <= 0 ? { kind: 'exhausted' } : forecast(moved, occupancy.capacity),
+        owners: [],
+      };
+      return { space, view, members: [] };
+    });
+};
+
+/** Nearest the line first; of equal ones the one that holds more ports. */
+export const byUrgency = (a: PortSpace, b: PortSpace): number => b.usedRatio - a.usedRatio || b.used - a.used || a.id.localeCompare(b.id);
+
+/** All port spaces of a namespace worth showing, the fullest first. `before` is an earlier look at the same namespace. */
+export const measurePortSpaces = (
+  before: NamespaceView | null,
+  view: NamespaceView,
+  options: {
+    readonly tickHz: number | null;
+    readonly failed: readonly FailedSearch[] | null;
+    readonly asked: readonly AskedDestination[];
+  },
+): MeasuredSpace[] => {
+  const context: Context = {
+    view,
+    before,
+    seconds: before === null ? 0 : view.sample.at - before.sample.at,
+    tickHz: options.tickHz,
+    failed: options.failed,
+  };
+  return [...connectSpaces(context, options.asked), ...bindSpaces(context), ...snatSpaces(context)].sort((a, b) =>
+    byUrgency(a.space, b.space),
+  );
+};
+
+/** A client whose ports towards one of our listeners run out: 64,512 is what one address can have (1024 and up). */
+export const INBOUND_LIMIT = 64512;
+
+export interface InboundSource {
+  readonly namespace: string;
+  readonly listener: string;
+  readonly source: string;
+  readonly used: number;
+  readonly limit: number;
+  readonly usedRatio: number;
+}
+
+/** The clients that hold most ports towards one listener, the fullest first. */
+export const measureInbound = (view: NamespaceView, top: number): InboundSource[] => {
+  const { table, inbound, rows } = view.groups;
+  const ports = new PortSet();
+  return inbound.slice(0, top).map((g) => {
+    ports.clear();
+    let used = 0;
+    for (let i = g.start; i < g.end; i++) {
+      const port = table.remotePort[rows[i]!]!;
+      if (!ports.has(port)) {
+        ports.add(port);
+        used++;
+      }
+    }
+    return {
+      namespace: view.sample.name,
+      listener: formatEndpoint(table.addresses.text(g.local), g.port),
+      source: table.addresses.text(g.remote),
+      used,
+      limit: INBOUND_LIMIT,
+      usedRatio: used / INBOUND_LIMIT,
+    };
+  });
+};

@@ -1,0 +1,88 @@
+/**
+ * sock_diag's request and answer (struct inet_diag_req, inet_diag_msg, tcp_info in include/uapi/linux): pure.
+ * Byte order and units are converted here and nowhere else.
+ */
+import { PlimsollError } from '../../core/errors.ts';
+import { SocketFlag, type SocketTable, UNKNOWN } from '../../core/socket-table.ts';
+import { TcpState } from '../../core/tcp-state.ts';
+import { encodeRequest, type NetlinkBuffer, NLM_F_DUMP, NLM_F_REQUEST } from '../netlink/frames.ts';
+
+/**
+ * The legacy request (TCPDIAG_GETSOCK). Unlike SOCK_DIAG_BY_FAMILY it names no family, so one walk of the kernel's table
+ * answers for IPv4 and IPv6 together; the walk is most of the cost.
+ */
+export const TCPDIAG_GETSOCK = 18;
+
+const INET_DIAG_INFO = 2;
+const INET_DIAG_SKV6ONLY = 11;
+const MESSAGE_BYTES = 72;
+const AF_INET = 2;
+const AF_INET6 = 10;
+const TCPI_OPT_TIMESTAMPS = 1;
+
+/** Every state but CLOSE: bits 1 to 13, the last being bound-only sockets (Linux 6.8). */
+export const ALL_STATES = 0x3fff & ~((1 << 0) | (1 << TcpState.close));
+
+/** Asks for all TCP sockets in `states` (bit n = state n), with tcp_info if `info`. */
+export const encodeSocketRequest = (states: number, info: boolean): Uint8Array => {
+  const payload = new Uint8Array(60);
+  payload[3] = info ? 1 << (INET_DIAG_INFO - 1) : 0;
+  // After family, lengths and extensions (4 bytes) and the socket id (48), which stay zero: everything. idiag_dbs is ignored.
+  new DataView(payload.buffer).setUint32(52, states, true);
+  return encodeRequest(TCPDIAG_GETSOCK, NLM_F_REQUEST | NLM_F_DUMP, payload);
+};
+
+const swap16 = (value: number): number => ((value & 0xff) << 8) | ((value >>> 8) & 0xff);
+
+/** Appends the socket in a message's payload (`bytes` bytes from word `word`) to `table`. */
+export const decodeSocket = (buffer: NetlinkBuffer, word: number, bytes: number, table: SocketTable): void => {
+  if (bytes < MESSAGE_BYTES) throw new PlimsollError('netlink_malformed', { offset: word * 4, reason: `a socket in ${bytes} bytes` });
+  const w = buffer.words;
+  const head = w[word]!;
+  const family = head & 0xff;
+  if (family !== AF_INET && family !== AF_INET6)
+    throw new PlimsollError('netlink_malformed', { offset: word * 4, reason: `address family ${family}` });
+  const row = table.count;
+  if (row === table.state.length) table.reserve(1);
+  table.count = row + 1;
+  const ports = w[word + 1]!;
+  table.state[row] = (head >>> 8) & 0xff;
+  table.localPort[row] = swap16(ports);
+  table.remotePort[row] = swap16(ports >>> 16);
+  if (family === AF_INET) {
+    table.local[row] = table.addresses.intern4(w[word + 2]!);
+    table.remote[row] = table.addresses.intern4(w[word + 6]!);
+  } else {
+    table.local[row] = table.addresses.intern(w[word + 2]!, w[word + 3]!, w[word + 4]!, w[word + 5]!);
+    table.remote[row] = table.addresses.intern(w[word + 6]!, w[word + 7]!, w[word + 8]!, w[word + 9]!);
+  }
+  table.cookie[row] = w[word + 11]! ^ Math.imul(w[word + 12]!, 0x9e3779b1);
+  table.expires[row] = w[word + 13]!;
+  table.uid[row] = w[word + 16]!;
+  table.inode[row] = w[word + 17]!;
+  table.flags[row] = family === AF_INET6 ? SocketFlag.v6 : 0;
+  table.silent[row] = UNKNOWN;
+  table.acked[row] = UNKNOWN;
+  if (bytes > MESSAGE_BYTES) decodeAttributes(buffer, word + MESSAGE_BYTES / 4, bytes - MESSAGE_BYTES, table, row);
+};
+
+const decodeAttributes = (buffer: NetlinkBuffer, word: number, bytes: number, table: SocketTable, row: number): void => {
+  const w = buffer.words;
+  let at = word;
+  const end = word + (bytes >>> 2);
+  while (at < end) {
+    const size = w[at]! & 0xffff;
+    if (size < 4 || size > (end - at) * 4)
+      throw new PlimsollError('netlink_malformed', { offset: at * 4, reason: `an attribute of ${size} bytes` });
+    const type = (w[at]! >>> 16) & 0x3fff;
+    if (type === INET_DIAG_INFO && size >= 4 + 60) {
+      // tcp_info: options at byte 5, last_data_sent at 44, last_data_recv at 52, last_ack_recv at 56; all times in ms.
+      table.flags[row] = table.flags[row]! | SocketFlag.info | ((w[at + 2]! >>> 8) & TCPI_OPT_TIMESTAMPS ? SocketFlag.timestamps : 0);
+      table.silent[row] = Math.min(w[at + 1 + 11]!, w[at + 1 + 13]!);
+      table.acked[row] = w[at + 1 + 14]!;
+    } else if (type === INET_DIAG_SKV6ONLY && size >= 5 && (w[at + 1]! & 0xff) === 1) {
+      table.flags[row] = table.flags[row]! | SocketFlag.v6only;
+    }
+    at += (size + 3) >>> 2;
+  }
+};

@@ -1,0 +1,36 @@
+/** The product's own look at a test namespace, through the same sampler that `doctor` uses. */
+import { statSync } from 'node:fs';
+import type { PortSpace } from '../../src/core/port-space.ts';
+import { type AskedDestination, type MeasuredSpace, measurePortSpaces, type NamespaceView } from '../../src/core/port-spaces.ts';
+import { Sampler } from '../../src/linux/sampler.ts';
+import type { Namespace } from './netns.ts';
+
+export const viewOf = (ns: Namespace): { readonly view: NamespaceView; readonly tickHz: number | null } => {
+  const path = `/run/netns/${ns.name}`;
+  const sampler = new Sampler([{ id: String(statSync(path).ino), name: ns.name, path }]);
+  return { view: sampler.look({ info: true, probeBudget: 5000 }).views[0]!, tickHz: sampler.facts.tickHz };
+};
+
+/** All port spaces of a namespace now, and the ones asked for. */
+export const spacesOf = (ns: Namespace, asked: readonly AskedDestination[] = [], before: NamespaceView | null = null): MeasuredSpace[] => {
+  const { view, tickHz } = viewOf(ns);
+  return measurePortSpaces(before, view, { tickHz, failed: null, asked });
+};
+
+export const connectSpace = (ns: Namespace, source: string, destination: string, destinationPort: number): PortSpace => {
+  const found = spacesOf(ns, [{ source, destination, destinationPort }]).find(
+    (m) =>
+      m.space.kind === 'connect' &&
+      m.space.source === source &&
+      m.space.destination === destination &&
+      m.space.destinationPort === destinationPort,
+  );
+  if (found === undefined) throw new Error(`no connect space ${source} → ${destination}:${destinationPort}`);
+  return found.space;
+};
+
+export const bindSpace = (ns: Namespace, source: string): PortSpace => {
+  const found = spacesOf(ns).find((m) => m.space.kind === 'bind' && m.space.source === source);
+  if (found === undefined) throw new Error(`no bind space of ${source}`);
+  return found.space;
+};
