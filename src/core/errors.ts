@@ -90,6 +90,40 @@ const catalogue = {
     message: 'the kernel refused the netlink request: {reason}',
     hint: 'the procfs reader is used instead',
   },
+  // --- the balancer's configuration ---
+  bad_configuration: {
+    exit: 78,
+    fault: 'user',
+    message: '{path} has {count} mistake{s}; nothing was changed',
+    hint: 'each is named with its line and column; docs/reference/configuration.md lists every field',
+  },
+
+  // --- captures ---
+  capture_unknown_format: {
+    exit: 65,
+    fault: 'user',
+    message: '{file} is not a packet capture: at byte {offset} {what}',
+    hint: '{then}',
+  },
+  capture_empty: {
+    exit: 65,
+    fault: 'user',
+    message: '{file} holds no capture: {reason}',
+    hint: 'was tcpdump stopped before it wrote anything? Run it with -U to write each packet at once',
+  },
+  capture_link: {
+    exit: 65,
+    fault: 'user',
+    message: '{file}: link type {link} is not decoded',
+    hint: 'decoded are: {known}. Capture on an interface of one of these, or with tcpdump -i any',
+  },
+  capture_too_many: {
+    exit: 64,
+    fault: 'user',
+    message: '{count} files are more than the {most} that one run merges',
+    hint: 'merge some of them beforehand: mergecap -w all.pcapng FILES',
+  },
+
   internal: {
     exit: 70,
     fault: 'plimsoll',
