@@ -19,7 +19,9 @@ export const bundle = async () => {
     target: 'node20.19',
     legalComments: 'none',
     external: Object.keys({ ...manifest.dependencies, ...manifest.optionalDependencies }),
-    define: { PLIMSOLL_VERSION: JSON.stringify(manifest.version) },
+    // CommonJS has no import.meta; modules that load native packages or themselves ask where they are.
+    banner: { js: 'const __bundleUrl = require("node:url").pathToFileURL(__filename).href;' },
+    define: { 'import.meta.url': '__bundleUrl', PLIMSOLL_VERSION: JSON.stringify(manifest.version) },
     logLevel: 'warning',
   });
   chmodSync(`${root}dist/plimsoll.cjs`, 0o755);

@@ -35,7 +35,7 @@ export const painter = (output: Output, env: Shell['env']): Paint => {
 export const width = (text: string): number => stringWidth(text);
 
 /** `text` padded (or cut, with an ellipsis) to exactly `columns`. Colours inside `text` are only safe when it fits. */
-export const fit = (text: string, columns: number, align: 'left' | 'right' = 'left'): string => {
+export const pad = (text: string, columns: number, align: 'left' | 'right' = 'left'): string => {
   let cut = text;
   if (width(text) > columns) {
     const letters = Array.from(text);
@@ -46,11 +46,14 @@ export const fit = (text: string, columns: number, align: 'left' | 'right' = 'le
   return align === 'left' ? cut + padding : padding + cut;
 };
 
+/** A number and its unit belong on one line. */
+const glued = /(\d) (?=(?:%|ms|s|min|h|days|of)(?:[^\w]|$))/g;
+
 /** `text` broken at spaces into lines of at most `columns`, each after the first indented by `indent`. */
 export const wrap = (text: string, columns: number, indent = ''): string => {
   const lines: string[] = [];
   let line = '';
-  for (const word of text.split(' ')) {
+  for (const word of text.replace(glued, '$1\u00a0').split(' ')) {
     const candidate = line === '' ? word : `${line} ${word}`;
     if (line !== '' && width(candidate) > columns - (lines.length === 0 ? 0 : indent.length)) {
       lines.push(line);
@@ -58,5 +61,5 @@ export const wrap = (text: string, columns: number, indent = ''): string => {
     } else line = candidate;
   }
   lines.push(line);
-  return lines.join(`\n${indent}`);
+  return lines.join(`\n${indent}`).replaceAll('\u00a0', ' ');
 };

@@ -306,6 +306,9 @@ export interface InboundSource {
   readonly used: number;
   readonly limit: number;
   readonly usedRatio: number;
+  /** The range its ports lie in. */
+  readonly lowestPort: number;
+  readonly highestPort: number;
 }
 
 /** The clients that hold most ports towards one listener, the fullest first. */
@@ -315,12 +318,15 @@ export const measureInbound = (view: NamespaceView, top: number): InboundSource[
   return inbound.slice(0, top).map((g) => {
     ports.clear();
     let used = 0;
+    let lowestPort = 65535;
+    let highestPort = 0;
     for (let i = g.start; i < g.end; i++) {
       const port = table.remotePort[rows[i]!]!;
-      if (!ports.has(port)) {
-        ports.add(port);
-        used++;
-      }
+      if (ports.has(port)) continue;
+      ports.add(port);
+      used++;
+      lowestPort = Math.min(lowestPort, port);
+      highestPort = Math.max(highestPort, port);
     }
     return {
       namespace: view.sample.name,
@@ -329,6 +335,8 @@ export const measureInbound = (view: NamespaceView, top: number): InboundSource[
       used,
       limit: INBOUND_LIMIT,
       usedRatio: used / INBOUND_LIMIT,
+      lowestPort,
+      highestPort,
     };
   });
 };

@@ -13,6 +13,7 @@ export interface Ffi {
   socket(domain: number, type: number, protocol: number): number;
   bind(fd: number, address: Uint8Array, length: number): number;
   connect(fd: number, address: Uint8Array, length: number): number;
+  getsockname(fd: number, address: Uint8Array, length: Uint8Array): number;
   setsockopt(fd: number, level: number, option: number, value: Uint8Array, length: number): number;
   send(fd: number, bytes: Uint8Array, length: number, flags: number): number;
   close(fd: number): number;
@@ -38,7 +39,7 @@ const SYS_perf_event_open: Readonly<Record<string, number>> = { x64: 298, arm64:
 
 const load = (): Ffi => {
   // Resolved at run time, beside the bundle: the native binary cannot be part of it.
-  const koffi = createRequire(typeof __filename === 'string' ? __filename : import.meta.url)('koffi') as typeof import('koffi');
+  const koffi = createRequire(import.meta.url)('koffi') as typeof import('koffi');
   const libc = koffi.load(null);
   const perf = libc.func('long syscall(long, void *, int, int, int, unsigned long)');
   const mmap = libc.func('void *mmap(void *, size_t, int, int, int, long)');
@@ -52,6 +53,7 @@ const load = (): Ffi => {
     socket: libc.func('int socket(int, int, int)'),
     bind: libc.func('int bind(int, void *, uint32_t)'),
     connect: libc.func('int connect(int, void *, uint32_t)'),
+    getsockname: libc.func('int getsockname(int, void *, void *)'),
     setsockopt: libc.func('int setsockopt(int, int, int, void *, uint32_t)'),
     send: libc.func('long send(int, void *, size_t, int)'),
     close,

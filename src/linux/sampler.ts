@@ -13,7 +13,9 @@ import { type Ffi, ffi } from './ffi.ts';
 import { inNamespace, type NetworkNamespace } from './netns.ts';
 import { findOwners } from './owners.ts';
 import { probePorts } from './port-probe.ts';
+import { PortWatch } from './port-watch.ts';
 import { type HostRoot, liveRoot, readText, unreadable } from './proc.ts';
+import { sourceTowards } from './route.ts';
 import { readSettings } from './settings.ts';
 import { readProcSockets } from './sock-diag/procfs.ts';
 import { walkSockets } from './sock-diag/walk.ts';
@@ -162,6 +164,18 @@ export class Sampler {
       }
     }
     return { value: readProcSockets(this.root), reading: this.c.status === 'ok' ? ok : this.c };
+  }
+
+  /** The source address that the first namespace's routes give towards a destination; null without a route. */
+  sourceTowards(destination: string, port: number): string | null {
+    const library = this.c.status === 'ok' ? this.c.value : null;
+    if (library === null || this.namespaces[0] === undefined) return null;
+    return inNamespace(library, this.namespaces[0], () => sourceTowards(library, destination, port));
+  }
+
+  /** Starts watching connect() on the whole host, or says why it cannot. */
+  watch(): Reading<PortWatch> {
+    return PortWatch.start(this.c, this.root);
   }
 
   /** The processes that hold the sockets of `spaces`, by space id, most sockets first. */

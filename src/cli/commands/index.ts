@@ -1,4 +1,5 @@
 /** Every command, in the order of the help. */
 import type { CommandSpec } from '../command.ts';
+import { doctor } from './doctor.ts';
 
-export const commands: readonly CommandSpec[] = [];
+export const commands: readonly CommandSpec[] = [doctor];

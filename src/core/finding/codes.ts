@@ -3,6 +3,7 @@
 /** Conditions of a host (`doctor`, `watch`, `serve`). */
 export const hostFindingCodes = [
   'port_space_exhausted',
+  'port_space_filling',
   'failed_port_searches',
   'time_wait_churn',
   'idle_one_to_one',

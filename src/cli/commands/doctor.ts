@@ -1,0 +1,177 @@
+/** `plimsoll doctor`: two looks at this host, one verdict. */
+import { lookup } from 'node:dns/promises';
+import { canonicalAddress, parseEndpoint } from '../../core/address.ts';
+import { type Diagnosis, diagnose, type Looks, measureSpaces, type Verdict } from '../../core/diagnosis.ts';
+import { ExitCode, PlimsollError } from '../../core/errors.ts';
+import type { SensorReport, Watched } from '../../core/host-sample.ts';
+import type { AskedDestination } from '../../core/port-spaces.ts';
+import { parseDuration } from '../../core/quantity.ts';
+import { findNamespaces } from '../../linux/netns.ts';
+import type { PortWatch } from '../../linux/port-watch.ts';
+import { liveRoot } from '../../linux/proc.ts';
+import { Sampler } from '../../linux/sampler.ts';
+import { reportDocument } from '../../wire/report.ts';
+import type { CommandSpec, Given } from '../command.ts';
+import { renderDoctor } from '../render/doctor.ts';
+import type { Shell } from '../shell.ts';
+
+/** Milliseconds the port probe may take: with one look the user waits for nothing else. */
+const PROBE_BUDGET = { oneLook: 40, twoLooks: 400 } as const;
+
+/** How often the watch is emptied: a process that is gone cannot be named. In milliseconds. */
+const POLL_MS = 20;
+
+/** The monitoring-plugin exit codes. */
+const exitOf: Readonly<Record<Verdict, number>> = { ok: 0, warning: 1, critical: 2, unknown: 3 };
+
+const resolveDestination = async (text: string, sampler: Sampler): Promise<AskedDestination> => {
+  const endpoint = parseEndpoint(text);
+  if (endpoint === null) {
+    throw new PlimsollError('bad_value', {
+      option: '--to',
+      value: text,
+      expected: 'HOST:PORT',
+      example: 'for example --to 10.0.0.7:443 or --to [2001:db8::7]:443',
+    });
+  }
+  let address = canonicalAddress(endpoint.host);
+  if (address === null) {
+    try {
+      address = canonicalAddress((await lookup(endpoint.host)).address);
+    } catch (cause) {
+      throw new PlimsollError(
+        'destination_unresolved',
+        { host: endpoint.host, reason: (cause as NodeJS.ErrnoException).code ?? 'no answer' },
+        { cause },
+      );
+    }
+  }
+  const source = address === null ? null : sampler.sourceTowards(address, endpoint.port);
+  if (address === null || source === null)
+    throw new PlimsollError('destination_unresolved', { host: endpoint.host, reason: 'there is no route to it' });
+  return { source, destination: address, destinationPort: endpoint.port };
+};
+
+/** Waits `seconds`, emptying the watch; false if interrupted. */
+const pause = (seconds: number, watch: PortWatch | null, interrupted: AbortSignal): Promise<boolean> =>
+  new Promise((resolve) => {
+    const poll = watch === null ? null : setInterval(() => watch.poll(), POLL_MS);
+    const finish = (whole: boolean): void => {
+      if (poll !== null) clearInterval(poll);
+      clearTimeout(timer);
+      interrupted.removeEventListener('abort', onAbort);
+      resolve(whole);
+    };
+    const onAbort = (): void => finish(false);
+    const timer = setTimeout(() => finish(true), seconds * 1000);
+    interrupted.addEventListener('abort', onAbort);
+    if (interrupted.aborted) finish(false);
+  });
+
+const severity: Readonly<Record<Verdict, number>> = { unknown: 0, ok: 1, warning: 2, critical: 3 };
+const worse = (a: Diagnosis | null, b: Diagnosis): Diagnosis => {
+  if (a === null) return b;
+  const rank = severity[b.verdict] - severity[a.verdict];
+  return rank > 0 || (rank === 0 && (b.spaces[0]?.usedRatio ?? 0) >= (a.spaces[0]?.usedRatio ?? 0)) ? b : a;
+};
+
+interface Request {
+  readonly interval: number;
+  readonly lasting: number;
+  readonly top: number;
+  readonly asked: readonly AskedDestination[];
+}
+
+/** Looks at the host as asked and returns the worst of what it saw; null if interrupted. */
+const examine = async (sampler: Sampler, request: Request, shell: Shell): Promise<Diagnosis | null> => {
+  const { interval, lasting, top, asked } = request;
+  const twice = interval > 0;
+  const reading = twice ? sampler.watch() : null;
+  const watch = reading?.status === 'ok' ? reading.value : null;
+  const watchReport: SensorReport = {
+    name: 'port searches',
+    status: reading === null ? 'absent' : reading.status,
+    duration: 0,
+    hint: reading === null ? 'one look only: nothing was watched' : reading.status === 'ok' ? '' : reading.hint,
+  };
+  try {
+    const started = performance.now();
+    let before = twice ? sampler.look({ info: false, probeBudget: 0 }).views : [];
+    let worst: Diagnosis | null = null;
+    do {
+      if (twice && !(await pause(interval, watch, shell.interrupted))) return null;
+      watch?.poll();
+      const look = sampler.look({ info: true, probeBudget: twice ? PROBE_BUDGET.twoLooks : PROBE_BUDGET.oneLook });
+      const watched: Watched = {
+        seconds: (performance.now() - started) / 1000,
+        failedSearches: watch?.failedSearches ?? null,
+        openings: watch?.openings ?? [],
+      };
+      const looks: Looks = { host: sampler.facts, takenAt: new Date().toISOString(), before, after: look.views, watched };
+      const measured = measureSpaces(looks, asked);
+      const { bySpace, report } = sampler.owners(measured.slice(0, top));
+      worst = worse(worst, diagnose(looks, measured, bySpace, [...look.sensors, report, watchReport], top, asked));
+      before = look.views;
+    } while (twice && performance.now() - started < lasting * 1000);
+    return worst;
+  } finally {
+    watch?.stop();
+  }
+};
+
+const run = async (given: Given, shell: Shell): Promise<number> => {
+  const interval = given.value('interval', 'a duration', '2s', parseDuration)!;
+  const lasting = given.value('for', 'a duration', '60s', parseDuration) ?? 0;
+  const top = given.value('top', 'a whole number from 1 to 1000', '10', (t) =>
+    /^[1-9]\d{0,3}$/.test(t) && Number(t) <= 1000 ? Number(t) : null,
+  )!;
+  const namespaces = findNamespaces(liveRoot, given.text('netns'));
+  const sampler = new Sampler(namespaces);
+  const asked = await Promise.all(given.texts('to').map((text) => resolveDestination(text, sampler)));
+  const waiting = Math.max(interval, lasting);
+  if (waiting > 0 && shell.stderr.isTerminal) shell.stderr.write(`looking for ${waiting} s …\r`);
+  const diagnosis = await examine(sampler, { interval, lasting, top, asked }, shell);
+  if (waiting > 0 && shell.stderr.isTerminal) shell.stderr.write('\u001b[2K\r');
+  if (diagnosis === null) return ExitCode.interrupted;
+  shell.stdout.write(given.flag('json') ? `${JSON.stringify(reportDocument(diagnosis))}\n` : renderDoctor(diagnosis, shell));
+  return exitOf[diagnosis.verdict];
+};
+
+export const doctor: CommandSpec = {
+  name: 'doctor',
+  summary: 'Tell which source → destination is running out of source ports, when, why, and what each remedy would buy',
+  synopsis: '',
+  takes: [0, 0],
+  options: [
+    { name: 'json', description: 'print the document plimsoll.report/1' },
+    {
+      name: 'interval',
+      value: 'DURATION',
+      fallback: '2s',
+      description: 'time between the two looks; 0s takes one look and reads rates off the ages of TIME_WAITs',
+    },
+    { name: 'for', value: 'DURATION', description: 'go on looking for this long, one look every interval, and report the worst' },
+    {
+      name: 'to',
+      value: 'HOST:PORT',
+      repeatable: true,
+      description: 'report this destination even if no socket goes there yet; may be repeated',
+    },
+    {
+      name: 'netns',
+      value: 'NAME',
+      description: 'look into all | pid:N | name:NAME instead of the caller’s network namespace; containers have their own ports',
+    },
+    { name: 'top', value: 'N', fallback: '10', description: 'how many port spaces to list, the fullest first' },
+  ],
+  notes: [
+    'Exit codes are a monitoring plugin’s: 0 OK, 1 WARNING (a port space 80 % full or running out within the hour, or a warning finding), 2 CRITICAL (95 %, within 5 minutes, or a critical finding), 3 UNKNOWN (sockets could not be read).',
+    'It changes nothing on the host. Without root it still sees every socket; it cannot name other users’ processes, count failed port searches, or read conntrack’s flows, and it says so.',
+  ],
+  examples: [
+    ['plimsoll doctor', 'two looks two seconds apart, then the verdict'],
+    ['plimsoll doctor --to 10.0.0.9:443', 'how many connections to that destination are still possible'],
+    ['plimsoll doctor --netns all --json | jq .verdict', 'every container’s namespace, as a document'],
+  ],
+  run,
+};

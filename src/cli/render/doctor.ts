@@ -1,0 +1,164 @@
+/** The doctor's page: verdict and why first, then how full, then what is wrong, then what each remedy buys. */
+import type { Diagnosis } from '../../core/diagnosis.ts';
+import { nameOf } from '../../core/finding/of-space.ts';
+import { urgency } from '../../core/finding/urgency.ts';
+import type { Severity } from '../../core/finding.ts';
+import type { Forecast } from '../../core/forecast.ts';
+import type { OwnerShare, PortSpace } from '../../core/port-space.ts';
+import { formatDuration, formatNumber, formatPercent, formatRate } from '../../core/quantity.ts';
+import { describeEffect } from '../../core/remedy/for-space.ts';
+import type { Shell } from '../shell.ts';
+import { type Paint, pad, painter, type Style, safe, wrap } from '../terminal.ts';
+import { gauge } from './bar.ts';
+
+const MAX_WIDTH = 110;
+/** Port spaces on a page that is not asked for more; the rest is one line. */
+const LINES = 8;
+/** Remedies shown for one port space, the best first. */
+const REMEDIES = 4;
+
+const colourOf: Readonly<Record<Severity, Style>> = { critical: 'red', warning: 'yellow', info: 'cyan' };
+const markOf: Readonly<Record<Severity, string>> = { critical: '✖', warning: '▲', info: '•' };
+
+const timeLeft = (f: Forecast): string => {
+  switch (f.kind) {
+    case 'exhausted':
+      return 'no port left';
+    case 'exhausts':
+      return `out in ${formatDuration(f.seconds)}`;
+    case 'plateau':
+      return `→ ${formatNumber(Math.round(f.plateauUsed))}`;
+    case 'stable':
+      return 'stable';
+    case 'unknown':
+      return '';
+  }
+};
+
+const headline = (d: Diagnosis, paint: Paint, width: number): string => {
+  const [first] = d.findings;
+  const spaces = `${formatNumber(d.spaces.length + d.unlisted)} port space${d.spaces.length + d.unlisted === 1 ? '' : 's'}`;
+  const label = {
+    ok: paint('green', 'OK'),
+    warning: paint('yellow', 'WARNING'),
+    critical: paint('red', 'CRITICAL'),
+    unknown: paint('yellow', 'UNKNOWN'),
+  }[d.verdict];
+  if (d.verdict === 'unknown') return `${label}  sockets could not be read: the sensors below say why\n`;
+  if (d.verdict === 'ok' || first === undefined) {
+    const fullest = d.spaces[0];
+    if (fullest === undefined) return `${label}  no connection leaves this namespace, so no source port is held\n`;
+    return `${label}  ${wrap(`none of ${spaces} is near its line; the fullest, ${safe(nameOf(fullest))}, is ${formatPercent(fullest.usedRatio)} full`, width - 10, '    ')}\n`;
+  }
+  return `${label}  ${wrap(safe(first.title), width - 12, '          ')}\n`;
+};
+
+/** Columns of the gauge: narrower where the page is. */
+const gaugeWidth = (width: number): number => (width < 100 ? 14 : 20);
+
+const spaceLine = (s: PortSpace, paint: Paint, nameWidth: number, gaugeColumns: number): string => {
+  const urgent = urgency(s);
+  const bar = gauge(s.usedRatio, s.kind === 'connect' && s.capacity > 0 ? s.searchWall.at / s.capacity : 0, gaugeColumns);
+  const counts = `${formatNumber(s.used)}/${formatNumber(s.capacity)}`;
+  const painted = urgent === null ? paint('green', bar) : paint(colourOf[urgent], bar);
+  const doubt = s.freeLow === s.freeHigh ? '' : paint('dim', ` free ${formatNumber(s.freeLow)}–${formatNumber(s.freeHigh)}`);
+  const left = pad(timeLeft(s.forecast), 14);
+  return `  ${pad(safe(nameOf(s)), nameWidth)} ${painted} ${pad(formatPercent(s.usedRatio), 6, 'right')} ${pad(counts, 13, 'right')}  ${urgent === null ? paint('dim', left) : left}${doubt}`.trimEnd();
+};
+
+const stateWords = (s: PortSpace): string => {
+  const parts = Object.entries(s.byState)
+    .filter(([, n]) => n > 0)
+    .sort((a, b) => b[1] - a[1])
+    .map(([state, n]) => `${formatNumber(n)} ${state.toUpperCase()}`);
+  return parts.join(', ');
+};
+
+const ownerWords = (o: OwnerShare): string => {
+  const place = o.container === null ? '' : ` in ${safe(o.container)}`;
+  const does = [
+    o.sockets > 0 ? `${formatNumber(o.sockets)} socket${o.sockets === 1 ? '' : 's'}` : '',
+    o.opens !== null && o.opens > 0 ? `opens ${formatRate(o.opens)}` : '',
+  ]
+    .filter((t) => t !== '')
+    .join(', ');
+  return `${safe(o.command)}[${o.pid}]${place}${does === '' ? '' : `: ${does}`}`;
+};
+
+const detail = (s: PortSpace, width: number): string[] => {
+  const lines = [`    ${wrap(stateWords(s), width - 4, '    ')}`];
+  if (s.owners.length > 0) {
+    const rest = s.owners.length > 3 ? ` and ${s.owners.length - 3} more` : '';
+    lines.push(`    ${wrap(`held by ${s.owners.slice(0, 3).map(ownerWords).join('; ')}${rest}`, width - 4, '    ')}`);
+  }
+  return lines;
+};
+
+const spaces = (d: Diagnosis, paint: Paint, width: number): string[] => {
+  if (d.spaces.length === 0) return [];
+  const shown = d.spaces.slice(0, Math.max(LINES, d.spaces.filter((s) => urgency(s) !== null).length));
+  const nameWidth = Math.max(20, Math.min(Math.max(...shown.map((s) => nameOf(s).length)), width - gaugeWidth(width) - 42));
+  const lines = [
+    paint(
+      'bold',
+      `Port spaces${shown.some((s) => s.kind === 'connect') ? paint('dim', '   ┊ search wall: beyond it each connect() scans thousands of ports') : ''}`,
+    ),
+  ];
+  for (const s of shown) {
+    lines.push(spaceLine(s, paint, nameWidth, gaugeWidth(width)));
+    if (urgency(s) !== null) lines.push(...detail(s, width).map((l) => paint('dim', l)));
+  }
+  const rest = d.unlisted + d.spaces.length - shown.length;
+  if (rest > 0) lines.push(paint('dim', `  and ${formatNumber(rest)} less full`));
+  return lines;
+};
+
+const findings = (d: Diagnosis, paint: Paint, width: number): string[] => {
+  if (d.findings.length === 0) return [];
+  const lines = [paint('bold', 'Findings')];
+  for (const f of d.findings) {
+    lines.push(`  ${paint(colourOf[f.severity], markOf[f.severity])} ${paint('bold', wrap(safe(f.title), width - 4, '    '))}`);
+    lines.push(`    ${wrap(safe(f.text), width - 4, '    ')}`);
+    const evidence = f.evidence
+      .map((e) => `${e.name}=${typeof e.value === 'number' ? formatNumber(e.value, 3) : e.value} (${e.source})`)
+      .join('  ');
+    lines.push(`    ${paint('dim', wrap(safe(evidence), width - 4, '    '))}`);
+  }
+  return lines;
+};
+
+const remedies = (d: Diagnosis, paint: Paint, width: number): string[] => {
+  const lines: string[] = [];
+  for (const s of d.spaces) {
+    const mine = d.remedies.filter((r) => r.subject === s.id);
+    if (mine.length === 0) continue;
+    lines.push(paint('bold', `What each remedy buys: ${safe(nameOf(s))}`));
+    for (const [i, r] of mine.slice(0, REMEDIES).entries()) {
+      const buys = describeEffect(s, r);
+      lines.push(
+        `  ${i + 1}. ${wrap(`${safe(r.title)}${buys === '' ? '' : `: ${buys}`}`, width - 5, '     ')} ${paint('dim', `(risk: ${r.risk})`)}`,
+      );
+      lines.push(`     ${paint('dim', wrap(safe(r.text), width - 5, '     '))}`);
+      for (const command of r.commands) lines.push(`       ${paint('cyan', `# ${safe(command)}`)}`);
+      for (const snippet of r.snippets) {
+        lines.push(`       ${safe(snippet.product)}:`, ...snippet.text.split('\n').map((l) => `         ${paint('cyan', safe(l))}`));
+      }
+    }
+    if (mine.length > REMEDIES) lines.push(paint('dim', `  ${mine.length - REMEDIES} more in --json`));
+  }
+  return lines;
+};
+
+/** The page, ready to print. */
+export const renderDoctor = (d: Diagnosis, shell: Shell): string => {
+  const paint = painter(shell.stdout, shell.env);
+  const width = Math.max(60, Math.min(shell.stdout.width, MAX_WIDTH));
+  const blocks = [spaces(d, paint, width), findings(d, paint, width), remedies(d, paint, width)];
+  if (d.ruledOut.length > 0)
+    blocks.push([paint('bold', 'Not the cause'), ...d.ruledOut.map((line) => `  ${wrap(safe(line), width - 2, '  ')}`)]);
+  const unseen = d.sensors.filter((s) => s.hint !== '' && s.status !== 'absent');
+  if (unseen.length > 0)
+    blocks.push([paint('bold', 'Not seen'), ...unseen.map((s) => `  ${wrap(safe(`${s.name}: ${s.hint}`), width - 2, '    ')}`)]);
+  const body = blocks.filter((lines) => lines.length > 0).map((lines) => `${lines.join('\n')}\n`);
+  return `${[headline(d, paint, width), ...body].join('\n')}`;
+};
