@@ -98,12 +98,72 @@ const catalogue = {
     hint: 'each is named with its line and column; docs/reference/configuration.md lists every field',
   },
 
+  // --- the balancer ---
+  listen_failed: {
+    exit: 69,
+    fault: 'local',
+    message: 'cannot listen on {listen}: {reason}',
+    hint: 'EADDRINUSE: another program has that port (ss -ltnp shows it); EACCES: ports below 1024 need root; EADDRNOTAVAIL: the address is not on this host',
+  },
+  not_configured: {
+    exit: 66,
+    fault: 'user',
+    message: 'there is no {what} "{name}"',
+    hint: '{known}',
+  },
+  not_settable: {
+    exit: 64,
+    fault: 'user',
+    message: 'cannot set that on "{name}": {reason}',
+    hint: 'plimsoll set virtualservice NAME connection_multiplexing=on|off',
+  },
+  not_running: {
+    exit: 69,
+    fault: 'user',
+    message: 'no plimsoll balance answers at {socket}: {reason}',
+    hint: 'start it with plimsoll balance -c FILE, or name its socket with --socket',
+  },
+  already_running: {
+    exit: 69,
+    fault: 'user',
+    message: 'another plimsoll balance answers at {socket}',
+    hint: 'stop it first, or give this one its own socket with --socket',
+  },
+  control_denied: {
+    exit: 77,
+    fault: 'user',
+    message: 'the balancer at {socket} does not take changes from user {uid}',
+    hint: 'run it as root or as the user the balancer runs as',
+  },
+  control_malformed: {
+    exit: 70,
+    fault: 'plimsoll',
+    message: 'the balancer and this command do not understand each other: {reason}',
+    hint: 'both must be of the same version of plimsoll',
+  },
+  user_unknown: {
+    exit: 78,
+    fault: 'user',
+    message: 'cannot become user "{user}": {reason}',
+    hint: 'create it (useradd --system {user}), or leave `user:` out; changing user needs root',
+  },
+  workers_unsupported: {
+    exit: 69,
+    fault: 'local',
+    message: 'cannot share listeners between {workers} workers: {reason}',
+    hint: 'run with --workers 1',
+  },
+
+  // --- plimsoll show ---
+  show_what: { exit: 64, fault: 'user', message: 'show cannot show "{value}"', hint: '{nearest}' },
+  show_not_found: { exit: 66, fault: 'user', message: 'this balancer has no {kind} "{name}"', hint: '{nearest}' },
+
   // --- captures ---
   capture_unknown_format: {
     exit: 65,
     fault: 'user',
     message: '{file} is not a packet capture: at byte {offset} {what}',
-    hint: '{then}',
+    hint: '{instead}',
   },
   capture_empty: {
     exit: 65,
@@ -116,6 +176,12 @@ const catalogue = {
     fault: 'user',
     message: '{file}: link type {link} is not decoded',
     hint: 'decoded are: {known}. Capture on an interface of one of these, or with tcpdump -i any',
+  },
+  capture_terminal: {
+    exit: 64,
+    fault: 'user',
+    message: 'explain - reads a capture from a pipe, and standard input is a terminal',
+    hint: 'tcpdump -i any -s 128 -U -w - tcp | plimsoll explain -',
   },
   capture_too_many: {
     exit: 64,
