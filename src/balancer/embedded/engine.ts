@@ -1,0 +1,631 @@
+/**
+ * The embedded engine: configuration in, a running balancer out. It owns the services, pools and ledgers of one process and
+ * changes them in place when the file changes: what stays the same keeps its connections, its counters and its health.
+ *
+ *   apply ─▶ prepare (certificates, new listeners: anything that can fail) ─▶ commit (nothing can fail)
+ */
+import { readFileSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { formatEndpoint } from '../../core/address.ts';
+import { PlimsollError } from '../../core/errors.ts';
+import { PortLedger } from '../../core/port-ledger.ts';
+import { formatRange } from '../../core/port-range.ts';
+import type {
+  ApplicationProfile,
+  Configuration,
+  HealthMonitor,
+  Pool as PoolConfiguration,
+  SnatPool as SnatConfiguration,
+  VirtualService,
+} from '../configuration/index.ts';
+import type {
+  BalancerEvent,
+  BalancerState,
+  HealthMonitorState,
+  OperStatus,
+  PoolState,
+  ServerState,
+  SnatPoolState,
+  VirtualServiceState,
+} from '../engine.ts';
+import { type MonitorCounters, noProbes, ServerWatch } from '../health/watch.ts';
+import type { AccessLog } from './access-log.ts';
+import { Clock } from './clock.ts';
+import { Events } from './events.ts';
+import { type Certificate, type ListenAt, Listener } from './listener.ts';
+import { Pool, type PoolSettings } from './pool/pool.ts';
+import { type Administration, Server } from './pool/server.ts';
+import { type PortLender, SnatPool } from './pool/snat.ts';
+import { Service, type ServiceSettings } from './service.ts';
+
+export interface EngineOptions {
+  /** Where each listener comes from; by default from bind(2). A worker is given its parent's. */
+  readonly listenAt?: (service: VirtualService) => ListenAt;
+  /** Worker: the ledgers own no port, all come from here. */
+  readonly lender?: PortLender;
+  /** Worker: of how many; limits per server are shared out. */
+  readonly share?: number;
+  /** False in workers: the parent looks after health. Default true. */
+  readonly monitors?: boolean;
+  readonly accessLog?: AccessLog | null;
+  /** Called for every event as it happens. */
+  readonly announce?: (event: BalancerEvent) => void;
+  readonly configurationFile?: string;
+}
+
+interface RunningPool {
+  readonly pool: Pool;
+  configuration: PoolConfiguration;
+  monitors: readonly HealthMonitor[];
+  readonly watches: Map<Server, ServerWatch>;
+}
+
+const initializing = (): OperStatus => ({
+  state: 'OPER_INITIALIZING',
+  reason: 'not checked yet',
+  last_changed_time: new Date().toISOString(),
+});
+const taken = (): OperStatus => ({ state: 'OPER_UP', reason: 'no health monitor', last_changed_time: new Date().toISOString() });
+
+/** How long after a reload a removed pool may still serve those who are in it. */
+const sweepEvery = 5000;
+
+export class EmbeddedEngine {
+  readonly clock = new Clock();
+  readonly events: Events;
+  readonly pools = new Map<string, RunningPool>();
+  readonly services = new Map<string, Service>();
+  readonly snatPools = new Map<string, SnatPool>();
+  private readonly listeners = new Map<string, { readonly listener: Listener; readonly tls: boolean }>();
+  private readonly monitorCounters = new Map<string, MonitorCounters>();
+  private readonly options: EngineOptions;
+  private readonly startedAt = new Date().toISOString();
+  private readonly stopClock: () => void;
+  private configuration: Configuration | null = null;
+  private retired = new Set<Service>();
+  private retiredPools = new Set<RunningPool>();
+  private lastSweep = 0;
+  private warnings = new Map<string, readonly string[]>();
+
+  constructor(options: EngineOptions = {}) {
+    this.options = options;
+    this.events = new Events(options.announce ?? (() => {}));
+    this.stopClock = this.clock.onTick((now) => this.tick(now));
+  }
+
+  /** Makes `configuration` the running one. Throws PlimsollError and changes nothing if a part of it cannot be had. */
+  async apply(configuration: Configuration): Promise<void> {
+    const certificates = new Map<string, Certificate>();
+    for (const service of configuration.virtual_services)
+      if (service.tls !== null) certificates.set(service.name, readCertificate(service.tls));
+    const wanted = new Map(configuration.virtual_services.map((v) => [listenKey(v), v] as const));
+    const opened: { readonly key: string; readonly listener: Listener; readonly tls: boolean }[] = [];
+    // Listeners are opened on services that exist already, or on a placeholder that is replaced in the same turn.
+    try {
+      for (const [key, service] of wanted) {
+        const running = this.listeners.get(key);
+        if (running !== undefined && running.tls === (service.tls !== null)) continue;
+        if (running !== undefined) running.listener.close();
+        const listener = new Listener((error) => this.acceptTrouble(service.name, error));
+        opened.push({ key, listener, tls: service.tls !== null });
+        await listener.open(this.options.listenAt?.(service) ?? service.listen, certificates.get(service.name) ?? null);
+      }
+    } catch (cause) {
+      for (const { listener } of opened) listener.close();
+      const error = cause as NodeJS.ErrnoException & { address?: string; port?: number };
+      throw new PlimsollError(
+        'listen_failed',
+        { listen: `${error.address ?? ''}:${error.port ?? ''}`, reason: error.code ?? error.message },
+        { cause },
+      );
+    }
+    this.commit(configuration);
+    for (const { key, listener, tls } of opened) this.listeners.set(key, { listener, tls });
+    for (const [key, { listener }] of this.listeners) {
+      const service = wanted.get(key);
+      if (service === undefined) {
+        listener.close();
+        this.listeners.delete(key);
+        continue;
+      }
+      listener.serve(this.services.get(service.name)!);
+      const certificate = certificates.get(service.name);
+      if (certificate !== undefined) listener.replaceCertificate(certificate);
+    }
+  }
+
+  private commit(configuration: Configuration): void {
+    this.configuration = configuration;
+    this.commitSnatPools(configuration.snat_pools);
+    this.commitPools(configuration);
+    const names = new Set(configuration.virtual_services.map((v) => v.name));
+    for (const [name, service] of this.services) {
+      if (names.has(name)) continue;
+      this.services.delete(name);
+      service.retire();
+      this.retired.add(service);
+    }
+    for (const virtual of configuration.virtual_services) {
+      const profile = configuration.application_profiles.find((p) => p.name === virtual.application_profile)!;
+      const settings = serviceSettings(virtual, profile);
+      const pool = this.pools.get(virtual.pool)!.pool;
+      const running = this.services.get(virtual.name);
+      if (running !== undefined && running.settings.type === settings.type) {
+        running.settings = settings;
+        running.pool = pool;
+      } else {
+        if (running !== undefined) {
+          running.retire();
+          this.retired.add(running);
+        }
+        this.services.set(virtual.name, new Service(settings, pool, this.clock, this.options.accessLog ?? null));
+      }
+    }
+  }
+
+  private commitSnatPools(wanted: readonly SnatConfiguration[]): void {
+    const names = new Set(wanted.map((s) => s.name));
+    for (const name of this.snatPools.keys()) if (!names.has(name)) this.snatPools.delete(name);
+    for (const snat of wanted) {
+      const running = this.snatPools.get(snat.name);
+      const shape = `${snat.ports.map(formatRange).join()} ${snat.monitor_ports}`;
+      if (running === undefined || running.shape !== shape) {
+        const ledger = new PortLedger({
+          addresses: snat.addresses,
+          ports: snat.ports,
+          monitorPorts: snat.monitor_ports,
+          cooldown: snat.cooldown,
+          owner: this.options.lender === undefined,
+        });
+        this.snatPools.set(snat.name, new SnatPool(snat.name, shape, ledger, this.options.lender ?? null, () => this.clock.seconds()));
+        continue;
+      }
+      running.ledger.setCooldown(snat.cooldown);
+      const before = new Set(running.ledger.addresses);
+      const after = new Set(snat.addresses);
+      for (const address of before) {
+        if (after.has(address)) continue;
+        running.ledger.drainAddress(address);
+        this.events.add('address_drained', `snat_pool ${snat.name}`, null, `${address} takes no new connections`);
+      }
+      for (const address of after) {
+        if (before.has(address) || running.absent.has(address)) continue;
+        running.ledger.addAddress(address);
+        this.events.add('address_added', `snat_pool ${snat.name}`, null, `${address} takes connections`);
+      }
+    }
+  }
+
+  private commitPools(configuration: Configuration): void {
+    const names = new Set(configuration.pools.map((p) => p.name));
+    for (const [name, running] of this.pools) {
+      if (names.has(name)) continue;
+      this.pools.delete(name);
+      for (const watch of running.watches.values()) watch.stop();
+      this.retiredPools.add(running);
+    }
+    for (const wanted of configuration.pools) {
+      const settings = poolSettings(wanted, this.options.share ?? 1);
+      let running = this.pools.get(wanted.name);
+      if (running === undefined) {
+        running = { pool: new Pool(settings, this.clock, this.events.add), configuration: wanted, monitors: [], watches: new Map() };
+        this.pools.set(wanted.name, running);
+      }
+      const { pool } = running;
+      const snat = wanted.snat_pool === null ? null : (this.snatPools.get(wanted.snat_pool) ?? null);
+      const samePorts = pool.snat === snat;
+      const before = pool.servers;
+      pool.settings = settings;
+      pool.snat = snat;
+      pool.servers = wanted.servers.map((s) => {
+        const key = formatEndpoint(s.address.address, s.address.port);
+        const known = before.find((b) => b.name === s.name && b.key === key);
+        if (known !== undefined) {
+          known.weight = s.weight;
+          return known;
+        }
+        return new Server(
+          s.name,
+          s.address.address,
+          s.address.port,
+          key,
+          s.weight,
+          wanted.health_monitors.length === 0 ? taken() : initializing(),
+        );
+      });
+      for (const server of before) if (!pool.servers.includes(server)) pool.dismiss(server);
+      this.commitWatches(running, wanted, configuration, samePorts);
+      pool.portsFreed();
+    }
+  }
+
+  private commitWatches(running: RunningPool, wanted: PoolConfiguration, configuration: Configuration, samePorts: boolean): void {
+    const { pool, watches } = running;
+    const monitors = wanted.health_monitors.map((name) => configuration.health_monitors.find((m) => m.name === name)!);
+    const sameMonitors = samePorts && JSON.stringify(running.monitors) === JSON.stringify(monitors);
+    running.configuration = wanted;
+    running.monitors = monitors;
+    for (const [server, watch] of watches) {
+      if (sameMonitors && pool.servers.includes(server)) continue;
+      watch.stop();
+      watches.delete(server);
+    }
+    for (const server of pool.servers) {
+      if (monitors.length === 0) {
+        if (server.health.reason !== 'no health monitor') server.health = taken();
+        continue;
+      }
+      if (watches.has(server) || this.options.monitors === false) continue;
+      const { snat } = pool;
+      const ports =
+        snat === null
+          ? null
+          : {
+              acquire: (key: string) => snat.ledger.acquireMonitor(key, this.clock.seconds()),
+              release: (lease: Parameters<PortLedger['release']>[0], ending: Parameters<PortLedger['release']>[1]) =>
+                snat.ledger.release(lease, ending, this.clock.seconds()),
+              hold: (lease: Parameters<PortLedger['hold']>[0]) => snat.ledger.hold(lease, this.clock.seconds()),
+            };
+      watches.set(
+        server,
+        new ServerWatch(server, monitors, ports, {
+          probed: (monitor, result, collision) => {
+            const counters = this.countersOf(monitor.name);
+            counters.probes++;
+            if (result.class !== 'unknown') counters[result.class]++;
+            if (collision) {
+              counters.collisions++;
+              server.counters.collisions++;
+            }
+            if (result.class !== 'up' && result.class !== 'local') server.counters.health_check_failures++;
+          },
+          changed: (up, reason) => this.setHealth(wanted.name, server.name, up, reason),
+        }),
+      );
+    }
+  }
+
+  /** What a monitor found; in workers, what the parent was told. */
+  setHealth(poolName: string, serverName: string, up: boolean, reason: string): void {
+    const pool = this.pools.get(poolName)?.pool;
+    const server = pool?.servers.find((s) => s.name === serverName);
+    if (pool === undefined || server === undefined) return;
+    const was = server.health.state;
+    server.health = { state: up ? 'OPER_UP' : 'OPER_DOWN', reason, last_changed_time: new Date().toISOString() };
+    server.refusals = 0;
+    if (was !== server.health.state && !(was === 'OPER_INITIALIZING' && up)) {
+      this.events.add(up ? 'server_up' : 'server_down', `pool ${poolName} server ${serverName}`, up ? null : 'remote', reason);
+    }
+    if (up) pool.portsFreed();
+    else pool.retire(server);
+    this.onHealth?.(poolName, serverName, up, reason);
+  }
+
+  /** Set by the parent of workers. */
+  onHealth: ((pool: string, server: string, up: boolean, reason: string) => void) | null = null;
+
+  /** `drain`, `enable`, `disable`. Throws not_configured for names that are none. */
+  administer(poolName: string, serverName: string, administration: Administration): void {
+    const pool = this.pools.get(poolName)?.pool;
+    if (pool === undefined) throw unknownName('pool', poolName, [...this.pools.keys()]);
+    const server = pool.servers.find((s) => s.name === serverName);
+    if (server === undefined)
+      throw unknownName(
+        `server of pool ${poolName}`,
+        serverName,
+        pool.servers.map((s) => s.name),
+      );
+    if (server.administration === administration) return;
+    server.administration = administration;
+    const kind = administration === 'enabled' ? 'server_enabled' : administration === 'disabled' ? 'server_disabled' : 'server_draining';
+    this.events.add(kind, `pool ${poolName} server ${serverName}`, null, 'by command');
+    if (administration === 'enabled') pool.portsFreed();
+    else {
+      pool.retire(server);
+      if (administration === 'disabled') pool.evictResting(server);
+    }
+  }
+
+  /** `set virtualservice NAME connection_multiplexing=on`: until the next reload. */
+  setMultiplexing(name: string, on: boolean): void {
+    const service = this.services.get(name);
+    if (service === undefined) throw unknownName('virtual service', name, [...this.services.keys()]);
+    if (service.settings.type === 'tcp')
+      throw new PlimsollError('not_settable', { name, reason: 'a tcp service has no requests to share server connections by' });
+    if (service.settings.multiplexing === on) return;
+    service.settings = { ...service.settings, multiplexing: on };
+    this.events.add('setting_changed', `virtual_service ${name}`, null, `connection_multiplexing=${on ? 'on' : 'off'}`);
+    if (on) service.settle();
+  }
+
+  /** Accepts no more, lets requests finish for `grace` seconds, then closes what is left. */
+  async stop(grace: number): Promise<void> {
+    this.events.add('stopping', 'balancer', null, `up to ${grace} s for ${this.openRequests} open requests`);
+    for (const { listener } of this.listeners.values()) listener.close();
+    this.listeners.clear();
+    for (const { watches } of this.pools.values()) for (const watch of watches.values()) watch.stop();
+    for (const service of this.services.values()) service.retire();
+    const deadline = Date.now() + grace * 1000;
+    while (Date.now() < deadline && this.allServices().some((s) => s.sessions.size > 0)) await new Promise((next) => setTimeout(next, 20));
+    for (const { pool } of [...this.pools.values(), ...this.retiredPools]) pool.stopping = true;
+    for (const service of this.allServices()) service.abort();
+    for (const { pool } of [...this.pools.values(), ...this.retiredPools]) for (const server of pool.servers) pool.closeAll(server);
+    this.options.accessLog?.flush();
+    this.stopClock();
+  }
+
+  get openRequests(): number {
+    return this.allServices().reduce((sum, s) => sum + s.counters.open_requests, 0);
+  }
+
+  get openConnections(): number {
+    return this.allServices().reduce((sum, s) => sum + s.sessions.size, 0);
+  }
+
+  private allServices(): Service[] {
+    return [...this.services.values(), ...this.retired];
+  }
+
+  private countersOf(monitor: string): MonitorCounters {
+    let counters = this.monitorCounters.get(monitor);
+    if (counters === undefined) this.monitorCounters.set(monitor, (counters = noProbes()));
+    return counters;
+  }
+
+  private acceptTrouble(service: string, error: NodeJS.ErrnoException): void {
+    this.events.add('accept_paused', `virtual_service ${service}`, 'local', `accept failed: ${error.code ?? error.message}`);
+  }
+
+  private tick(now: number): void {
+    for (const service of this.services.values()) service.tick(now);
+    for (const service of this.retired) {
+      service.tick(now);
+      if (service.sessions.size === 0) this.retired.delete(service);
+    }
+    for (const { pool } of this.pools.values()) pool.tick(now);
+    for (const running of this.retiredPools) {
+      running.pool.tick(now);
+      if (this.allServices().some((s) => s.pool === running.pool)) continue;
+      for (const server of running.pool.servers) running.pool.retire(server);
+      if (running.pool.servers.every((s) => s.connections.size === 0)) this.retiredPools.delete(running);
+    }
+    if (now - this.lastSweep < sweepEvery) return;
+    this.lastSweep = now;
+    const keys = new Set([...this.pools.values()].flatMap(({ pool }) => pool.servers.map((s) => s.key)));
+    for (const [name, snat] of this.snatPools) {
+      const configured = this.configuration?.snat_pools.find((s) => s.name === name);
+      snat.tick(new Set(configured?.addresses ?? []));
+      snat.ledger.forget(keys, this.clock.seconds());
+    }
+  }
+
+  /** What is wrong with a SNAT pool's choice of ports on this host; told by whoever can see the host. */
+  setWarnings(snatPool: string, warnings: readonly string[]): void {
+    for (const text of warnings) {
+      if (!(this.warnings.get(snatPool) ?? []).includes(text)) this.events.add('ports_warning', `snat_pool ${snatPool}`, 'local', text);
+    }
+    this.warnings.set(snatPool, warnings);
+  }
+
+  // --- what it shows ---
+
+  state(): BalancerState {
+    const seUuid = `${hostname()}:${process.pid}`;
+    const configuration = this.configuration;
+    return {
+      schema: 'plimsoll.balancer/1',
+      taken_at: new Date().toISOString(),
+      started_at: this.startedAt,
+      host: hostname(),
+      pid: process.pid,
+      configuration_file: this.options.configurationFile ?? '',
+      workers: [{ pid: process.pid, open_conns: this.openConnections, started_at: this.startedAt }],
+      virtual_services: (configuration?.virtual_services ?? []).map((v) => this.serviceState(v)),
+      pools: [...this.pools.values()].map((running) => this.poolState(running, seUuid)),
+      health_monitors: (configuration?.health_monitors ?? []).map((m) => this.monitorState(m)),
+      snat_pools: (configuration?.snat_pools ?? []).map((s) => this.snatState(s)),
+      events: this.events.all,
+    };
+  }
+
+  private serviceState(virtual: VirtualService): VirtualServiceState {
+    const service = this.services.get(virtual.name)!;
+    const { settings, counters } = service;
+    const responses = counters.responses;
+    return {
+      name: virtual.name,
+      listen: settings.listen,
+      type: settings.type,
+      tls: settings.tls,
+      pool: virtual.pool,
+      application_profile: settings.profile,
+      connection_multiplexing: settings.multiplexing,
+      oper_status: poolStatus(service.pool.servers),
+      open_conns: service.sessions.size,
+      open_requests: counters.open_requests,
+      connections_dropped: counters.connections_dropped,
+      total_conns: counters.total_conns,
+      total_requests: counters.total_requests,
+      responses: { '1xx': responses[1]!, '2xx': responses[2]!, '3xx': responses[3]!, '4xx': responses[4]!, '5xx': responses[5]! },
+      own_responses: counters.own,
+      failures: counters.failures,
+      bytes_from_clients: counters.bytes_from_clients,
+      bytes_to_clients: counters.bytes_to_clients,
+      tunnels: counters.tunnels,
+    };
+  }
+
+  private poolState({ pool, configuration, watches }: RunningPool, seUuid: string): PoolState {
+    const servers = pool.servers.map((server): ServerState => {
+      const { counters } = server;
+      let busy = 0;
+      for (const connection of server.connections) if (connection.state === 'busy' && !server.boundIdle.has(connection)) busy++;
+      return {
+        name: server.name,
+        ip_addr: server.address,
+        port: server.port,
+        se_uuid: seUuid,
+        weight: server.weight,
+        oper_status: server.status,
+        open_conns: server.connections.size,
+        open_requests: server.load,
+        busy_conns: busy,
+        idle_conns: server.idle.length + server.boundIdle.size,
+        bound_conns: server.bound,
+        opening_conns: server.opening,
+        complete_conns: counters.complete_conns,
+        new_established_conns: counters.new_established_conns,
+        connections_dropped: counters.conn_dropped_before_syn_sent + counters.conn_dropped_before_est + counters.conn_dropped_after_est,
+        conn_dropped_before_syn_sent: counters.conn_dropped_before_syn_sent,
+        conn_dropped_before_est: counters.conn_dropped_before_est,
+        conn_dropped_after_est: counters.conn_dropped_after_est,
+        collisions: counters.collisions,
+        evicted: counters.evicted,
+        rx_tcp_resets: counters.rx_tcp_resets,
+        health_check_failures: counters.health_check_failures,
+        num_requested: counters.num_requested,
+        num_reused: counters.num_reused,
+        retries: counters.retries,
+        failures: { local: counters.local, remote: counters.remote, network: counters.network, client: counters.client },
+        last_results: watches.get(server)?.last ?? [],
+      };
+    });
+    const first = pool.queue.first;
+    const sum = (pick: (s: ServerState) => number): number => servers.reduce((total, s) => total + pick(s), 0);
+    return {
+      name: pool.settings.name,
+      algorithm: pool.settings.algorithm,
+      snat_pool: configuration.snat_pool,
+      health_monitors: configuration.health_monitors,
+      oper_status: poolStatus(pool.servers),
+      num_servers: servers.length,
+      num_servers_up: pool.servers.filter((s) => s.up).length,
+      num_servers_enabled: pool.servers.filter((s) => s.administration === 'enabled').length,
+      open_conns: sum((s) => s.open_conns),
+      open_requests: sum((s) => s.open_requests) + pool.queue.length,
+      queue: {
+        depth: pool.settings.queueDepth,
+        waiting: pool.queue.length,
+        oldest_wait: first === null ? 0 : Math.max(0, Math.round(this.clock.now - first.queuedAt) / 1000),
+        queued: pool.queued.total,
+        served: pool.queued.served,
+        timed_out: pool.queued.timedOut,
+        refused_full: pool.queued.full,
+        left: pool.queued.left,
+      },
+      servers,
+    };
+  }
+
+  private monitorState(monitor: HealthMonitor): HealthMonitorState {
+    const servers = [...this.pools.values()]
+      .filter((p) => p.configuration.health_monitors.includes(monitor.name))
+      .flatMap((p) =>
+        p.pool.servers.map((s) => ({
+          pool: p.configuration.name,
+          server: s.name,
+          last: p.watches.get(s)?.last.find((r) => r.monitor === monitor.name) ?? null,
+        })),
+      );
+    return {
+      name: monitor.name,
+      type: monitor.type,
+      send_interval: monitor.send_interval,
+      receive_timeout: monitor.receive_timeout,
+      successful_checks: monitor.successful_checks,
+      failed_checks: monitor.failed_checks,
+      path: monitor.type === 'http' ? monitor.path : null,
+      ...this.countersOf(monitor.name),
+      servers,
+    };
+  }
+
+  private snatState(snat: SnatConfiguration): SnatPoolState {
+    const running = this.snatPools.get(snat.name)!;
+    const active = new Set(running.ledger.addresses);
+    const rows = running.ledger.stats(this.clock.seconds());
+    const addresses = new Set([...snat.addresses, ...rows.map((r) => r.address)]);
+    return {
+      name: snat.name,
+      addresses: [...addresses].map((address) => ({
+        address,
+        state: running.absent.has(address) ? 'absent' : active.has(address) ? 'active' : 'draining',
+      })),
+      ports: snat.ports.map(formatRange),
+      monitor_ports: snat.monitor_ports,
+      cooldown: snat.cooldown,
+      warnings: this.warnings.get(snat.name) ?? [],
+      use: rows.map((r) => ({
+        address: r.address,
+        server: r.server,
+        capacity: r.capacity,
+        used: r.used + r.lent,
+        free: r.free,
+        cooling: r.cooling,
+        held_by_others: r.held_by_others,
+        early_reuses: r.early_reuses,
+        misses: r.misses,
+        monitor_ports: r.monitor_ports,
+        monitor_ports_used: r.monitor_used,
+      })),
+    };
+  }
+}
+
+const listenKey = (service: VirtualService): string => formatEndpoint(service.listen.address, service.listen.port);
+
+const unknownName = (what: string, name: string, known: readonly string[]): PlimsollError =>
+  new PlimsollError('not_configured', {
+    what,
+    name,
+    known: known.length === 0 ? 'there is none' : `there is: ${known.slice(0, 12).join(', ')}`,
+  });
+
+const poolStatus = (servers: readonly Server[]): OperStatus => {
+  const usable = servers.filter((s) => s.open);
+  const latest = servers.reduce((last, s) => (s.health.last_changed_time > last ? s.health.last_changed_time : last), '');
+  return {
+    state: usable.length > 0 ? 'OPER_UP' : 'OPER_DOWN',
+    reason: `${usable.length} of ${servers.length} servers up`,
+    last_changed_time: latest,
+  };
+};
+
+const readCertificate = (tls: { readonly cert: string; readonly key: string }): Certificate => {
+  const read = (path: string): Buffer => {
+    try {
+      return readFileSync(path);
+    } catch (cause) {
+      throw new PlimsollError('file_not_found', { path, reason: (cause as NodeJS.ErrnoException).code ?? String(cause) }, { cause });
+    }
+  };
+  return { cert: read(tls.cert), key: read(tls.key) };
+};
+
+const serviceSettings = (virtual: VirtualService, profile: ApplicationProfile): ServiceSettings => ({
+  name: virtual.name,
+  listen: listenKey(virtual),
+  type: profile.type,
+  tls: virtual.tls !== null,
+  profile: profile.name,
+  multiplexing: profile.type === 'http' && profile.connection_multiplexing,
+  forwarded: profile.x_forwarded_for,
+  clientHeaderTimeout: profile.client_header_timeout * 1000,
+  clientBodyTimeout: profile.client_body_timeout * 1000,
+  clientIdleTimeout: profile.client_idle_timeout * 1000,
+  serverTimeout: profile.server_timeout * 1000,
+  tunnelIdleTimeout: profile.tunnel_idle_timeout * 1000,
+  halfClosedTimeout: profile.half_closed_timeout * 1000,
+  tcpKeepalive: profile.tcp_keepalive * 1000,
+});
+
+const poolSettings = (pool: PoolConfiguration, share: number): PoolSettings => ({
+  name: pool.name,
+  algorithm: pool.algorithm,
+  maxPerServer: Math.ceil(pool.connections.max_per_server / share),
+  connectTimeout: pool.connections.connect_timeout * 1000,
+  idleTimeout: pool.connections.idle_timeout * 1000,
+  maxReuse: pool.connections.max_reuse,
+  queueDepth: pool.queue.depth,
+  queueTimeout: pool.queue.timeout * 1000,
+});

@@ -1,0 +1,475 @@
+/**
+ * Admission: who gets a server connection, when, and over which port. The order is DESIGN.md's:
+ *
+ *   an idle shared connection ─ a free port ─ the longest-cooled port ─ a port freed by evicting an idle connection ─ the queue ─ 503
+ *
+ * The queue is served oldest first, whenever a connection or a port becomes free. Local failures (no port, no descriptor) are
+ * never the server's fault: they lead back to the queue. An RST in the handshake is tried again at once from another port:
+ * if that works it was a collision. A server that cannot be reached is left out for the waiter that found out.
+ */
+import type { Ending } from '../../../core/port-ledger.ts';
+import type { Cause, EventKind } from '../../engine.ts';
+import type { Failure } from '../../failure.ts';
+import { connectTimeout } from '../../failure.ts';
+import type { Clock } from '../clock.ts';
+import { badResponse, type Refusal, unavailable } from '../http/refusal.ts';
+import { Queue, type Queued } from './queue.ts';
+import { consistentHash, leastConnections, roundRobin } from './selection.ts';
+import type { Server } from './server.ts';
+import { type ConnectionOwner, ServerConnection } from './server-connection.ts';
+import type { SnatPool } from './snat.ts';
+
+/** Someone who needs a server connection. */
+export interface Waiter extends Queued {
+  /** Its own connection, not a shared one. */
+  readonly exclusive: boolean;
+  /** For consistent hashing. */
+  readonly key: number;
+  /** Servers that failed it, and how often it was tried. */
+  avoid: Set<Server> | null;
+  tries: number;
+  refusals: number;
+  /** The connection being opened for it. */
+  opening: ServerConnection | null;
+  /** A connection is yours until you release or close it. `reused`: it has carried requests before. */
+  granted(connection: ServerConnection, reused: boolean): void;
+  refused(refusal: Refusal, cause: Cause): void;
+}
+
+export interface PoolSettings {
+  readonly name: string;
+  readonly algorithm: 'round_robin' | 'least_connections' | 'consistent_hash';
+  /** Server connections of multiplexed use; 0: no limit. */
+  readonly maxPerServer: number;
+  /** Milliseconds. */
+  readonly connectTimeout: number;
+  readonly idleTimeout: number;
+  /** How often a connection may be used again; 0: no limit. */
+  readonly maxReuse: number;
+  readonly queueDepth: number;
+  readonly queueTimeout: number;
+}
+
+export type Report = (kind: EventKind, subject: string, cause: Cause | null, text: string) => void;
+
+/** Attempts to find a working server for one waiter. */
+const mostTries = 3;
+/** Ports tried towards one server after an RST in the handshake; one that refused this many in a row is a closed port, tried once. */
+const mostRefused = 6;
+const closedAfter = 24;
+/** Ports found taken, one after the other, before the waiter queues instead. */
+const mostTaken = 16;
+/** Milliseconds that a closing connection may keep its port before it is reset. */
+const closingPatience = 1000;
+/** Milliseconds without a waiter after which a shortage is over. */
+const calmAfter = 500;
+
+export class Pool implements ConnectionOwner {
+  settings: PoolSettings;
+  servers: readonly Server[] = [];
+  snat: SnatPool | null = null;
+  readonly queue = new Queue<Waiter>();
+  readonly queued = { total: 0, served: 0, timedOut: 0, full: 0, left: 0 };
+  stopping = false;
+  private readonly clock: Clock;
+  private readonly report: Report;
+  private readonly waiters = new Map<ServerConnection, Waiter>();
+  private last = -1;
+  private credit: number[] = [];
+  /** A shortage of ports that was reported: since when, and when somebody last waited. */
+  private shortage: { readonly since: number; lastWait: number; waited: number } | null = null;
+  private pumping = false;
+  private taken = 0;
+
+  constructor(settings: PoolSettings, clock: Clock, report: Report) {
+    this.settings = settings;
+    this.clock = clock;
+    this.report = report;
+  }
+
+  /** Gives `waiter` a connection, now or later, or refuses it. */
+  admit(waiter: Waiter): void {
+    waiter.avoid = null;
+    waiter.tries = 0;
+    waiter.refusals = 0;
+    if (this.queue.length === 0 && this.place(waiter)) return;
+    this.enqueue(waiter, false);
+  }
+
+  /** `waiter` left: its place is free, and a connection being opened for it goes to whoever is next. */
+  leave(waiter: Waiter): void {
+    if (waiter.inQueue) {
+      this.queue.remove(waiter);
+      this.queued.left++;
+    }
+    if (waiter.opening !== null) {
+      this.waiters.delete(waiter.opening);
+      waiter.opening.server.load--;
+      waiter.opening = null;
+    }
+  }
+
+  /** The exchange is over and the connection may carry another. */
+  release(connection: ServerConnection): void {
+    const { server } = connection;
+    server.load--;
+    connection.user = null;
+    if (connection.bound) {
+      connection.bound = false;
+      server.bound--;
+      server.boundIdle.delete(connection);
+    }
+    const reuses = this.settings.maxReuse;
+    if (connection.state !== 'busy' || (reuses > 0 && connection.served > reuses) || server.administration !== 'enabled' || this.stopping) {
+      connection.close(false, this.clock.now);
+      return;
+    }
+    connection.state = 'idle';
+    connection.since = this.clock.now;
+    server.idle.push(connection);
+    if (this.queue.length > 0) this.pump();
+  }
+
+  /** The exchange is over and the connection is of no further use. */
+  discard(connection: ServerConnection): void {
+    connection.server.load--;
+    connection.user = null;
+    connection.close(this.queue.length > 0, this.clock.now);
+  }
+
+  /** From now on the connection belongs to one client. */
+  bind(connection: ServerConnection): void {
+    if (connection.bound) return;
+    connection.bound = true;
+    connection.server.bound++;
+  }
+
+  /** A bound connection whose client asks nothing now: it may be evicted. */
+  rest(connection: ServerConnection): void {
+    connection.server.load--;
+    connection.server.boundIdle.add(connection);
+    if (this.queue.length > 0) this.pump();
+  }
+
+  /** Its client asks again. */
+  wake(connection: ServerConnection): void {
+    connection.server.load++;
+    connection.server.boundIdle.delete(connection);
+  }
+
+  /** Serves the queue as far as it goes. To be called when anything became free. */
+  pump(): void {
+    if (this.pumping) return;
+    this.pumping = true;
+    try {
+      for (let waiter = this.queue.first; waiter !== null; waiter = this.queue.first) {
+        this.queue.remove(waiter);
+        if (!this.place(waiter)) {
+          this.queue.unshift(waiter);
+          return;
+        }
+        this.queued.served++;
+      }
+    } finally {
+      this.pumping = false;
+    }
+  }
+
+  /** Ports may have become free: asks again for every server. */
+  portsFreed(): void {
+    for (const server of this.servers) server.short = false;
+    if (this.queue.length > 0) this.pump();
+  }
+
+  /** Time passes: patience ends, idle connections age, the queue is tried again. */
+  tick(now: number): void {
+    const { idleTimeout, connectTimeout: patience, queueTimeout } = this.settings;
+    for (const connection of [...this.waiters.keys()]) {
+      if (connection.state === 'opening' && now - connection.since > patience) {
+        connection.reset('half_open');
+        this.openFailed(connection, connectTimeout);
+      }
+    }
+    for (const server of this.servers) {
+      server.short = false;
+      while (server.idle.length > 0 && now - server.idle[0]!.since > idleTimeout) server.idle.shift()!.close(false, now);
+      for (const connection of server.connections) {
+        if (connection.state === 'closing' && now - connection.since > closingPatience) connection.close(true, now);
+        else if (connection.state === 'opening' && now - connection.since > patience) connection.reset('half_open');
+      }
+    }
+    for (let waiter = this.queue.first; waiter !== null && now - waiter.queuedAt > queueTimeout; waiter = this.queue.first) {
+      this.queue.remove(waiter);
+      this.queued.timedOut++;
+      waiter.refused(this.shortage === null ? unavailable.queueTimeout : unavailable.portsTimeout, 'local');
+    }
+    if (this.queue.length > 0) this.pump();
+    if (this.shortage !== null) {
+      if (this.queue.length > 0) this.shortage.lastWait = now;
+      else if (now - this.shortage.lastWait > calmAfter) {
+        const seconds = ((this.shortage.lastWait - this.shortage.since) / 1000).toFixed(1);
+        this.report(
+          'ports_recovered',
+          `pool ${this.settings.name}`,
+          'local',
+          `source ports suffice again after ${seconds} s; ${this.shortage.waited} waited`,
+        );
+        this.shortage = null;
+      }
+    }
+  }
+
+  /** Frees one port towards `server` by closing an idle connection to it. Whether there was one. */
+  evict(server: Server): boolean {
+    const shared = server.idle.shift();
+    if (shared !== undefined) {
+      server.counters.evicted++;
+      shared.close(true, this.clock.now);
+      return true;
+    }
+    for (const connection of server.boundIdle) {
+      server.counters.evicted++;
+      const user = connection.user;
+      connection.close(true, this.clock.now);
+      user?.evicted();
+      return true;
+    }
+    return false;
+  }
+
+  /** Closes what idles towards `server` in the shared pool. */
+  retire(server: Server): void {
+    for (const connection of server.idle.splice(0)) connection.close(false, this.clock.now);
+  }
+
+  /** Closes the connections of clients that ask nothing now, and those clients with them. */
+  evictResting(server: Server): void {
+    for (const connection of [...server.boundIdle]) {
+      const { user } = connection;
+      connection.server.load++;
+      this.discard(connection);
+      user?.evicted();
+    }
+  }
+
+  /** `server` is no longer of this pool: no new work, and what is busy closes when it is done. */
+  dismiss(server: Server): void {
+    server.administration = 'disabled';
+    this.retire(server);
+  }
+
+  closeAll(server: Server): void {
+    for (const connection of [...server.connections]) connection.reset();
+  }
+
+  /** Why the queue waits, for `show`. */
+  get short(): boolean {
+    return this.shortage !== null;
+  }
+
+  opened(connection: ServerConnection): void {
+    const { server } = connection;
+    server.opening--;
+    server.counters.new_established_conns++;
+    if (connection.lease !== null) this.snat?.present(connection.lease.address);
+    if (connection.secondTry) server.counters.collisions++;
+    server.refusals = 0;
+    const waiter = this.waiters.get(connection);
+    if (waiter === undefined) {
+      server.load++;
+      this.release(connection);
+      return;
+    }
+    this.waiters.delete(connection);
+    waiter.opening = null;
+    waiter.granted(connection, false);
+  }
+
+  openFailed(connection: ServerConnection, failure: Failure): void {
+    const { server, lease } = connection;
+    if (!server.connections.delete(connection)) {
+      // Reset by our own patience: `closed` has counted it.
+    } else {
+      server.opening--;
+      this.settleLease(connection, failure);
+    }
+    const waiter = this.waiters.get(connection);
+    this.waiters.delete(connection);
+    server.counters[failure.cause]++;
+    if (failure.cause === 'local') server.counters.conn_dropped_before_syn_sent++;
+    else server.counters.conn_dropped_before_est++;
+    if (waiter === undefined) return;
+    waiter.opening = null;
+    server.load--;
+    if (failure.kind === 'port_taken' && ++this.taken <= mostTaken) {
+      if (this.dial(server, waiter, connection.secondTry)) return;
+    }
+    this.taken = 0;
+    if (failure.cause === 'local') {
+      if (lease === null && this.evict(server) && this.dial(server, waiter, false)) return;
+      server.short = true;
+      this.enqueue(waiter, true);
+      return;
+    }
+    if (failure.kind === 'refused') {
+      server.refusals++;
+      if (server.refusals <= closedAfter && ++waiter.refusals < mostRefused && this.dial(server, waiter, true)) return;
+      waiter.refusals = 0;
+    }
+    waiter.avoid ??= new Set();
+    waiter.avoid.add(server);
+    server.counters.retries++;
+    if (++waiter.tries < mostTries && this.servers.some((s) => s.open && !waiter.avoid!.has(s))) {
+      if (!this.place(waiter)) this.enqueue(waiter, true);
+      return;
+    }
+    waiter.refused(
+      failure.kind === 'timeout' ? badResponse.connectLate : failure.kind === 'refused' ? badResponse.connect : badResponse.network,
+      failure.cause,
+    );
+  }
+
+  closed(connection: ServerConnection): void {
+    const { server } = connection;
+    if (!server.connections.delete(connection)) return;
+    server.counters.complete_conns++;
+    if (this.waiters.has(connection) || connection.socket.connecting) server.opening--;
+    if (connection.bound) {
+      server.bound--;
+      server.boundIdle.delete(connection);
+    }
+    if (server.idle.length > 0) {
+      const at = server.idle.indexOf(connection);
+      if (at >= 0) server.idle.splice(at, 1);
+    }
+    if (connection.lease !== null) this.snat?.give(connection.lease, connection.left);
+    server.short = false;
+    if (this.queue.length > 0) this.pump();
+  }
+
+  private settleLease(connection: ServerConnection, failure: Failure): void {
+    const { lease, server } = connection;
+    const snat = this.snat;
+    if (lease === null || snat === null) return;
+    const ending: Readonly<Record<Failure['kind'], Ending>> = {
+      // The kernel has not finished with an earlier connection of ours, or (EADDRINUSE) somebody else has the port.
+      port_taken: 'half_open',
+      no_port: 'we_closed',
+      address_absent: 'we_closed',
+      local_other: 'we_closed',
+      refused: 'rst',
+      reset: 'rst',
+      timeout: 'half_open',
+      unreachable: 'we_closed',
+    };
+    if (failure.kind === 'port_taken' && failure.code === 'EADDRINUSE') snat.hold(lease);
+    else if (failure.kind === 'address_absent') {
+      if (snat.addressAbsent(lease)) {
+        this.report(
+          'address_absent',
+          `snat_pool ${snat.name}`,
+          'local',
+          `source address ${lease.address} is not on this host (towards ${server.key})`,
+        );
+      }
+    } else snat.give(lease, ending[failure.kind]);
+  }
+
+  private enqueue(waiter: Waiter, again: boolean): void {
+    if (this.stopping) return waiter.refused(unavailable.stopping, 'local');
+    if (!this.servers.some((s) => s.open)) return waiter.refused(unavailable.noServer, 'remote');
+    const now = this.clock.now;
+    if (this.servers.some((s) => s.open && s.short)) {
+      if (this.shortage === null) {
+        this.shortage = { since: now, lastWait: now, waited: 0 };
+        const ports = this.snat === null ? "the kernel's automatic range" : `snat_pool ${this.snat.name}`;
+        this.report(
+          'ports_short',
+          `pool ${this.settings.name}`,
+          'local',
+          `no source port left in ${ports}: requests wait, servers are not to blame`,
+        );
+      }
+      if (!again) this.shortage.waited++;
+    }
+    if (again) {
+      // It keeps its place in time: the oldest goes first.
+      if (waiter.queuedAt === 0) waiter.queuedAt = now;
+      this.queue.unshift(waiter);
+      return;
+    }
+    if (this.queue.length >= this.settings.queueDepth) {
+      this.queued.full++;
+      return waiter.refused(unavailable.queueFull, 'local');
+    }
+    waiter.queuedAt = now;
+    this.queued.total++;
+    this.queue.push(waiter);
+  }
+
+  /** Whether `waiter` has been taken care of: granted, being connected, or refused. False: it has to wait. */
+  private place(waiter: Waiter): boolean {
+    const { servers } = this;
+    for (;;) {
+      let any = false;
+      let possible = false;
+      for (let i = 0; i < servers.length; i++) {
+        const s = servers[i]!;
+        const open = s.open && (waiter.avoid === null || !waiter.avoid.has(s));
+        any ||= open;
+        s.available = open && (waiter.exclusive ? !s.short || s.idle.length > 0 : s.idle.length > 0 || (!s.short && this.mayOpen(s)));
+        possible ||= s.available;
+      }
+      if (!any) {
+        waiter.refused(unavailable.noServer, 'remote');
+        return true;
+      }
+      if (!possible) return false;
+      const server = servers[this.pick(waiter.key)]!;
+      const idle = server.idle.pop();
+      if (idle !== undefined) {
+        idle.state = 'busy';
+        server.load++;
+        waiter.granted(idle, true);
+        return true;
+      }
+      if (this.dial(server, waiter, false)) return true;
+      server.short = true;
+    }
+  }
+
+  private mayOpen(server: Server): boolean {
+    const most = this.settings.maxPerServer;
+    return most === 0 || server.connections.size - server.bound < most;
+  }
+
+  private pick(key: number): number {
+    if (this.settings.algorithm === 'consistent_hash') return consistentHash(this.servers, key, null);
+    this.last =
+      this.settings.algorithm === 'round_robin'
+        ? roundRobin(this.servers, this.credit, null)
+        : leastConnections(this.servers, this.last, null);
+    return this.last;
+  }
+
+  /** Opens a connection for `waiter`; false if there is no port, not even after evicting. */
+  private dial(server: Server, waiter: Waiter, secondTry: boolean): boolean {
+    let lease = null;
+    if (this.snat !== null) {
+      lease = this.snat.take(server.key);
+      if (lease === null && this.evict(server)) lease = this.snat.take(server.key);
+      if (lease === null) {
+        server.counters.local++;
+        server.counters.conn_dropped_before_syn_sent++;
+        return false;
+      }
+    }
+    server.opening++;
+    server.load++;
+    const connection = new ServerConnection(server, lease, secondTry, this, this.clock.now);
+    server.connections.add(connection);
+    this.waiters.set(connection, waiter);
+    waiter.opening = connection;
+    return true;
+  }
+}

@@ -1,0 +1,14 @@
+/** What the control socket and the signals act on: one engine in this process, or many behind a parent. */
+import type { Configuration } from '../configuration/index.ts';
+import type { BalancerState } from '../engine.ts';
+
+export interface Front {
+  apply(configuration: Configuration): Promise<void>;
+  administer(pool: string, server: string, to: 'enabled' | 'disabled' | 'draining'): void;
+  setMultiplexing(virtualService: string, on: boolean): void;
+  state(): Promise<BalancerState>;
+  note(kind: 'started' | 'reloaded' | 'reload_refused', text: string): void;
+  warn(snatPool: string, warnings: readonly string[]): void;
+  /** Lets requests finish for up to `grace` seconds. */
+  stop(grace: number): Promise<void>;
+}

@@ -1,0 +1,123 @@
+/**
+ * `plimsoll balance` from its first listener to its last answer: control socket, user, reload, graceful stop.
+ *
+ * Order at the start: control socket (is another one running?), listeners, then the user is dropped to; nothing that needs
+ * root comes later, so a reload that needs it is refused with the reason.
+ */
+import { execFileSync } from 'node:child_process';
+import { PlimsollError } from '../../core/errors.ts';
+import { hostWarnings } from '../configuration/host.ts';
+import { type Configuration, loadConfiguration } from '../configuration/index.ts';
+import type { ControlRequest, ControlResults } from '../control/protocol.ts';
+import { openControl } from '../control/server.ts';
+import type { Front } from './front.ts';
+import type { HostServices } from './host.ts';
+
+export interface RunOptions {
+  readonly file: string;
+  readonly socketPath: string;
+  /** Seconds that requests may take to finish after SIGTERM. */
+  readonly grace: number;
+  readonly host: HostServices;
+  readonly front: Front;
+  readonly interrupted: AbortSignal;
+  /** Calls back at every SIGHUP. */
+  readonly onHangup: (listener: () => void) => void;
+  /** Called once when clients are served. */
+  readonly ready: (configuration: Configuration) => void;
+}
+
+/** Runs until interrupted. Throws PlimsollError if it cannot start. */
+export const runBalancer = async (options: RunOptions): Promise<void> => {
+  const { file, front, host } = options;
+  const { configuration } = await loadConfiguration(file);
+  const owner = resolveUser(configuration.user);
+  let running = configuration;
+
+  const adopt = (next: Configuration): void => {
+    const ports = next.snat_pools.length === 0 ? null : host.ports();
+    for (const pool of next.snat_pools) front.warn(pool.name, ports === null ? [] : hostWarnings(pool, ports));
+  };
+  let reloading: Promise<unknown> = Promise.resolve();
+  const reload = (): Promise<ControlResults['reload']> => {
+    const next = reloading.then(async () => {
+      try {
+        const loaded = await loadConfiguration(file);
+        if (loaded.configuration.user !== running.user && process.geteuid?.() !== 0) {
+          throw new PlimsollError('user_unknown', {
+            user: loaded.configuration.user ?? 'root',
+            reason: 'the user is changed by a restart only',
+          });
+        }
+        await front.apply(loaded.configuration);
+        running = loaded.configuration;
+        adopt(running);
+        front.note('reloaded', file);
+        return { warnings: loaded.warnings.map((w) => `${file}:${w.line}:${w.column}: ${w.message}`) };
+      } catch (error) {
+        const mistakes = error instanceof PlimsollError ? String(error.facts['mistakes'] ?? '') : '';
+        front.note(
+          'reload_refused',
+          `nothing was changed: ${mistakes === '' ? (error as Error).message : mistakes.split('\n').join('; ')}`,
+        );
+        throw error;
+      }
+    });
+    reloading = next.catch(() => {});
+    return next;
+  };
+
+  const answer = async (request: ControlRequest): Promise<ControlResults[keyof ControlResults]> => {
+    switch (request.request) {
+      case 'state':
+        return front.state();
+      case 'reload':
+        return reload();
+      case 'administer':
+        front.administer(request.pool, request.server, request.to);
+        return {};
+      case 'set':
+        front.setMultiplexing(request.virtual_service, request.connection_multiplexing);
+        return {};
+    }
+  };
+  const control = await openControl({ path: options.socketPath, answer, peerUser: host.peerUser, owner });
+  try {
+    await front.apply(configuration);
+    if (owner !== null) become(configuration.user!, owner);
+    adopt(configuration);
+    front.note('started', file);
+    options.onHangup(() => void reload().catch(() => {}));
+    options.ready(configuration);
+    await new Promise<void>((resolve) => {
+      if (options.interrupted.aborted) resolve();
+      else options.interrupted.addEventListener('abort', () => resolve(), { once: true });
+    });
+  } finally {
+    control.close();
+    await front.stop(options.interrupted.aborted ? options.grace : 0);
+  }
+};
+
+/** The ids of `user` as id(1) knows them, whatever name service the host uses. Null if there is nobody to become. */
+const resolveUser = (user: string | null): { readonly uid: number; readonly gid: number } | null => {
+  if (user === null || process.geteuid?.() !== 0) return null;
+  const id = (which: '-u' | '-g'): number =>
+    Number(execFileSync('id', [which, '--', user], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] }));
+  try {
+    return { uid: id('-u'), gid: id('-g') };
+  } catch (cause) {
+    throw new PlimsollError('user_unknown', { user, reason: 'id(1) knows no such user' }, { cause });
+  }
+};
+
+/** For good: groups, group, user, in the only order that works. */
+const become = (user: string, owner: { readonly uid: number; readonly gid: number }): void => {
+  try {
+    (process as unknown as { initgroups(user: string, group: number): void }).initgroups(user, owner.gid);
+    process.setgid!(owner.gid);
+    process.setuid!(owner.uid);
+  } catch (cause) {
+    throw new PlimsollError('user_unknown', { user, reason: (cause as NodeJS.ErrnoException).code ?? (cause as Error).message }, { cause });
+  }
+};

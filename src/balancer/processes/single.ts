@@ -1,0 +1,16 @@
+/** The balancer in one process. */
+import { EmbeddedEngine, type EngineOptions } from '../embedded/engine.ts';
+import type { Front } from './front.ts';
+
+export const singleProcess = (options: EngineOptions): Front => {
+  const engine = new EmbeddedEngine(options);
+  return {
+    apply: (configuration) => engine.apply(configuration),
+    administer: (pool, server, to) => engine.administer(pool, server, to),
+    setMultiplexing: (name, on) => engine.setMultiplexing(name, on),
+    state: async () => engine.state(),
+    note: (kind, text) => engine.events.add(kind, 'balancer', null, text),
+    warn: (pool, warnings) => engine.setWarnings(pool, warnings),
+    stop: (grace) => engine.stop(grace),
+  };
+};
