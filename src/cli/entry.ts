@@ -34,6 +34,7 @@ const shell: Shell = {
   stderr: output(process.stderr),
   stdin: process.stdin,
   interrupted: controller.signal,
+  onHangup: (listener) => void process.on('SIGHUP', listener),
 };
 void main(process.argv.slice(2), shell).then((code) => {
   if (received === null || code === 0) {

@@ -18,4 +18,6 @@ export interface Shell {
   readonly stdin: NodeJS.ReadableStream & { readonly isTTY?: boolean };
   /** Aborted by SIGINT or SIGTERM. A command that is interrupted cleans up and returns; the entry re-raises the signal. */
   readonly interrupted: AbortSignal;
+  /** Calls `listener` at every SIGHUP. Absent where there is no process of its own; then SIGHUP ends it as usual. */
+  readonly onHangup?: (listener: () => void) => void;
 }

@@ -190,6 +190,35 @@ const catalogue = {
     hint: 'merge some of them beforehand: mergecap -w all.pcapng FILES',
   },
 
+  // --- plan and tune ---
+  missing_option: { exit: 64, fault: 'user', message: '{command} needs {option}', hint: '{example}' },
+  options_conflict: { exit: 64, fault: 'user', message: '{first} and {second} exclude each other', hint: 'give one of the two' },
+  privileged_ports: {
+    exit: 64,
+    fault: 'user',
+    message: '{option}: {range} reaches into the ports below 1024, which belong to services',
+    hint: 'begin at 1024, or add --allow-privileged if that is meant',
+  },
+  no_ports_left: {
+    exit: 64,
+    fault: 'user',
+    message: 'of the range {range} all ports are reserved ({blocked})',
+    hint: 'reserve fewer, or give a wider range',
+  },
+  report_unusable: {
+    exit: 65,
+    fault: 'user',
+    message: '{path} is no plimsoll.report/1: {reason}',
+    hint: 'write one with: plimsoll doctor --json > report.json',
+  },
+  space_not_found: { exit: 66, fault: 'user', message: 'there is no port space "{id}"', hint: '{nearest}' },
+  no_space: {
+    exit: 66,
+    fault: 'user',
+    message: 'there is no port space to start from: {where} has no outbound connection',
+    hint: 'describe the load instead, for example: plimsoll plan --rate 500/s --duration 20ms',
+  },
+
   internal: {
     exit: 70,
     fault: 'plimsoll',

@@ -15,6 +15,8 @@ export interface Ffi {
   connect(fd: number, address: Uint8Array, length: number): number;
   getsockname(fd: number, address: Uint8Array, length: Uint8Array): number;
   setsockopt(fd: number, level: number, option: number, value: Uint8Array, length: number): number;
+  getsockopt(fd: number, level: number, option: number, value: Uint8Array, length: Uint8Array): number;
+  listen(fd: number, backlog: number): number;
   send(fd: number, bytes: Uint8Array, length: number, flags: number): number;
   close(fd: number): number;
   setns(fd: number, type: number): number;
@@ -55,6 +57,8 @@ const load = (): Ffi => {
     connect: libc.func('int connect(int, void *, uint32_t)'),
     getsockname: libc.func('int getsockname(int, void *, void *)'),
     setsockopt: libc.func('int setsockopt(int, int, int, void *, uint32_t)'),
+    getsockopt: libc.func('int getsockopt(int, int, int, void *, void *)'),
+    listen: libc.func('int listen(int, int)'),
     send: libc.func('long send(int, void *, size_t, int)'),
     close,
     setns: libc.func('int setns(int, int)'),
