@@ -5,13 +5,19 @@ import { connectionRate } from '../../core/plan/workload.ts';
 import { formatRange } from '../../core/port-range.ts';
 import { formatDuration, formatNumber, formatPercent, formatRate } from '../../core/quantity.ts';
 import type { Shell } from '../shell.ts';
-import { fit, type Paint, painter, type Style, width, wrap } from '../terminal.ts';
+import { type Paint, pad, painter, type Style, width, wrap } from '../terminal.ts';
 import { plotMargin, renderPlot } from './plot.ts';
 
 const rate = (value: number): string => (Number.isFinite(value) ? formatRate(value) : 'any rate');
-const when = (seconds: number | null): string => (seconds === null ? 'never' : seconds === 0 ? 'at once' : `after ${formatDuration(seconds)}`);
+const when = (seconds: number | null): string =>
+  seconds === null ? 'never' : seconds === 0 ? 'at once' : `after ${formatDuration(seconds)}`;
 const plural = (n: number, word: string): string => `${formatNumber(n)} ${word}${n === 1 ? '' : 's'}`;
-const kindName = { connect: 'chosen by connect()', bind: 'chosen by bind(ip, 0)', ledger: 'named by the application', snat: 'of the NAT' } as const;
+const kindName = {
+  connect: 'chosen by connect()',
+  bind: 'chosen by bind(ip, 0)',
+  ledger: 'named by the application',
+  snat: 'of the NAT',
+} as const;
 
 const verdict = (plan: Plan, paint: Paint): string => {
   const { workload: w, space, total } = plan;
@@ -26,12 +32,14 @@ const verdict = (plan: Plan, paint: Paint): string => {
 };
 
 /** Two columns of name and value. */
-const facts = (rows: readonly (readonly [string, string])[]): string => rows.map(([name, value]) => `  ${fit(name, 22)}  ${value}`).join('\n');
+const facts = (rows: readonly (readonly [string, string])[]): string =>
+  rows.map(([name, value]) => `  ${pad(name, 22)}  ${value}`).join('\n');
 
 const numbers = (plan: Plan): string => {
   const { space, total, tightest, workload: w } = plan;
   const one = tightest.spaces === 1;
-  const each = (single: string, all: string): string => (one ? single : `${single} each, ${all} over ${plural(tightest.spaces, 'port space')}`);
+  const each = (single: string, all: string): string =>
+    one ? single : `${single} each, ${all} over ${plural(tightest.spaces, 'port space')}`;
   const range = tightest.kind === 'snat' && w.snat !== null ? w.snat.range : w.range;
   const share = space.plateau.used > 0 ? space.plateau.timeWait / space.plateau.used : 0;
   const demand = space.plateau.usedRatio > 1 ? 'would need ' : '';
@@ -41,7 +49,10 @@ const numbers = (plan: Plan): string => {
       'in use at plateau',
       `${demand}${each(formatNumber(space.plateau.used), formatNumber(total.plateau.used))}, ${formatPercent(space.plateau.usedRatio)} of them; ${formatPercent(share)} of that is TIME_WAIT`,
     ],
-    ['sustainable rate', `${each(rate(space.sustainableRate), rate(total.sustainableRate))} without a failure; ${rate(total.meanRate)} on average`],
+    [
+      'sustainable rate',
+      `${each(rate(space.sustainableRate), rate(total.sustainableRate))} without a failure; ${rate(total.meanRate)} on average`,
+    ],
     ['ports run out', when(space.exhaustsAfter)],
     ...(space.searchWallAt === null
       ? []
@@ -82,7 +93,7 @@ const table = (rows: readonly (readonly string[])[], paint: Paint, columns: numb
   widths[0] = Math.max(24, Math.min(widths[0]!, columns - rest - 2));
   return rows
     .map((row, n) => {
-      const line = row.map((cell, i) => fit(cell, widths[i]!, i === 0 ? 'left' : 'right')).join('  ');
+      const line = row.map((cell, i) => pad(cell, widths[i]!, i === 0 ? 'left' : 'right')).join('  ');
       return `  ${n === 0 ? paint('dim', line) : line}`;
     })
     .join('\n');

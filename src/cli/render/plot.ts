@@ -40,7 +40,9 @@ export const renderPlot = (plot: Plot, paint: Paint): readonly string[] => {
       return line === undefined ? ' ' : paint(line.style, '┄');
     });
     const label = line === undefined ? '' : formatNumber(line.at);
-    rows.push(`${label.padStart(left - 2)} ${line === undefined ? '│' : '┤'}${columns.join('')}${line === undefined ? '' : ` ${paint(line.style, line.label)}`}`);
+    rows.push(
+      `${label.padStart(left - 2)} ${line === undefined ? '│' : '┤'}${columns.join('')}${line === undefined ? '' : ` ${paint(line.style, line.label)}`}`,
+    );
   }
   const width = plot.values.length;
   const marks = 4;

@@ -1,0 +1,62 @@
+/** A workload and a beginning read off a real port space, so that a plan starts where the host stands. */
+import { isLoopback } from '../address.ts';
+import type { Load } from '../forecast.ts';
+import type { PortRange } from '../port-range.ts';
+import type { PortSpaceKind } from '../port-space.ts';
+import type { Stage } from './stage.ts';
+import { defaultSnat, defaultWorkload, type Workload } from './workload.ts';
+
+/** What a report or a live look tells of a space. */
+export interface MeasuredStart {
+  readonly kind: PortSpaceKind;
+  readonly source: string;
+  readonly destination: string | null;
+  /** How many destinations share it; 1 unless it is a `bind` space. */
+  readonly destinations: number;
+  readonly range: PortRange;
+  readonly blocked: number;
+  readonly load: Load;
+  /** Opened per second; null with one sample. */
+  readonly openRate: number | null;
+  readonly twReuse: 0 | 1 | 2;
+  readonly twReuseDelay: number;
+  readonly timestamps: boolean;
+}
+
+/** Rates below this are noise of one connection between two looks. */
+const SLOWEST = 1 / 3600;
+
+/** The workload that would bring the space about: its rate, how long a connection lasts by Little's law, who closes. */
+export const workloadOf = (s: MeasuredStart): Workload => {
+  const { load } = s;
+  const rate = Math.max(load.timeWaitRate, s.openRate ?? 0, SLOWEST);
+  // Most of what opened left no TIME_WAIT: somebody else keeps them.
+  const clientCloses = load.timeWaitRate >= rate / 2;
+  const snat = s.kind === 'snat';
+  return {
+    ...defaultWorkload,
+    rate: clientCloses ? Math.max(load.timeWaitRate, SLOWEST) : rate,
+    duration: load.live / rate,
+    closer: clientCloses ? 'client' : 'server',
+    destinations: s.destinations,
+    range: snat ? defaultWorkload.range : s.range,
+    blocked: snat ? 0 : s.blocked,
+    tick: load.tick > 0 ? load.tick : defaultWorkload.tick,
+    twReuse: s.twReuse,
+    twReuseDelay: s.twReuseDelay,
+    timestamps: s.timestamps,
+    loopback: isLoopback(s.source) || (s.destination !== null && isLoopback(s.destination)),
+    portChoice: s.kind === 'bind' ? 'bind' : s.kind === 'ledger' ? 'explicit' : 'connect',
+    snat: snat ? { ...defaultSnat, range: s.range, timeWait: load.timeWaitLife } : null,
+  };
+};
+
+/** The stages of a plan, begun with the TIME_WAITs that the space holds and the connections it has. */
+export const startFrom = (s: MeasuredStart, stages: readonly Stage[]): readonly Stage[] => {
+  const counted = s.kind === 'snat' ? 'snat' : stages[0]!.kind;
+  return stages.map((stage) =>
+    stage.kind === counted
+      ? { ...stage, rampUp: 0, load: { ...stage.load, liveSlope: s.load.liveSlope, timeWaits: s.load.timeWaits, events: s.load.events } }
+      : stage,
+  );
+};
