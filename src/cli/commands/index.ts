@@ -1,8 +1,10 @@
 /** Every command, in the order of the help. */
 import type { CommandSpec } from '../command.ts';
+import { disable, drain, enable, reload, set } from './administer.ts';
 import { balance } from './balance.ts';
 import { doctor } from './doctor.ts';
 import { explain } from './explain.ts';
 import { plan } from './plan.ts';
+import { show } from './show.ts';
 
-export const commands: readonly CommandSpec[] = [doctor, plan, explain, balance];
+export const commands: readonly CommandSpec[] = [doctor, plan, explain, balance, show, reload, drain, enable, disable, set];

@@ -1,0 +1,66 @@
+/**
+ * Ports held over time, in a fixed number of steps: when the capture outgrows them, two steps become one. So a capture of any
+ * length takes the same memory.
+ */
+export const timelineSteps = 240;
+const mostSeries = 24;
+
+class Series {
+  /** Highest and last value of each step; -1 where nothing changed. */
+  readonly highest = new Int32Array(timelineSteps).fill(-1);
+  readonly last = new Int32Array(timelineSteps).fill(-1);
+}
+
+export class Timeline {
+  /** Seconds per step. */
+  step = 0.05;
+  private start = Number.NaN;
+  private readonly series = new Map<number, Series>();
+
+  /** The value of series `id` is `value` from `time` on. False if there is no place for another series. */
+  record(id: number, time: number, value: number): boolean {
+    let series = this.series.get(id);
+    if (series === undefined) {
+      if (this.series.size >= mostSeries) return false;
+      series = new Series();
+      this.series.set(id, series);
+      if (Number.isNaN(this.start)) this.start = time;
+    }
+    const at = this.place(time);
+    if (value > series.highest[at]!) series.highest[at] = value;
+    series.last[at] = value;
+    return true;
+  }
+
+  private place(time: number): number {
+    const elapsed = Math.max(0, time - this.start);
+    while (elapsed >= this.step * timelineSteps) this.fold();
+    return Math.floor(elapsed / this.step);
+  }
+
+  private fold(): void {
+    this.step *= 2;
+    for (const { highest, last } of this.series.values()) {
+      for (let i = 0; i < timelineSteps / 2; i++) {
+        highest[i] = Math.max(highest[2 * i]!, highest[2 * i + 1]!);
+        last[i] = last[2 * i + 1]! >= 0 ? last[2 * i + 1]! : last[2 * i]!;
+      }
+      highest.fill(-1, timelineSteps / 2);
+      last.fill(-1, timelineSteps / 2);
+    }
+  }
+
+  /** The highest value of each step up to `until`, with the time the first step begins; null for a series that is not kept. */
+  points(id: number, until: number): { readonly start: number; readonly step: number; readonly values: readonly number[] } | null {
+    const series = this.series.get(id);
+    if (series === undefined) return null;
+    const end = this.place(until);
+    const values: number[] = [];
+    let carried = 0;
+    for (let i = 0; i <= end; i++) {
+      values.push(Math.max(series.highest[i]!, carried));
+      if (series.last[i]! >= 0) carried = series.last[i]!;
+    }
+    return { start: this.start, step: this.step, values };
+  }
+}

@@ -1,0 +1,913 @@
+/**
+ * Follows every 4-tuple through its incarnations. One call per segment; what is ordinary stays in typed arrays, what is not
+ * becomes an `Attempt` handed to the sink when it is over.
+ *
+ * This file is over 400 lines because it is one state machine: the states are in `incarnations.ts`, the rules for a segment in
+ * each of them are here and nowhere else.
+ *
+ *   SYN ─▶ SYN_SENT ─▶ ANSWERED ─▶ OPEN ─▶ HALF_CLOSED ─▶ CLOSED ─(60 s)▶ port free ─(60 s)▶ forgotten
+ *             │ RST        └──────────┴──── RST ─▶ RESET
+ *             ├─▶ REFUSED
+ *             └─(130 s)▶ ABANDONED
+ */
+import { ACK, FIN, RST, type Segment, SYN } from '../decode/segment.ts';
+import { type Attempt, type HeldState, logPacket, type Outcome, type Previous } from './attempt.ts';
+import { Deadlines } from './deadlines.ts';
+import * as R from './incarnations.ts';
+import { Incarnations, type PacketRef } from './incarnations.ts';
+import { Destination, PortUse } from './port-use.ts';
+import { Timeline } from './timeline.ts';
+import { TupleTable } from './tuple-table.ts';
+
+/** Linux's TIME_WAIT (include/net/tcp.h), in seconds. */
+export const timeWait = 60;
+/** A closed connection is remembered for twice that: other systems, and conntrack, hold on for 120 s. */
+export const remembered = 120;
+/** Linux retries a SYN for 127 s (tcp_syn_retries = 6). */
+export const longestAttempt = 130;
+/** The same segment again within this is the capture's doing (two interfaces, a bridge), not a retry. */
+const duplicateWithin = 0.001;
+/** The two sides of a NAT see one SYN within this, clocks of two capturing hosts included. */
+const pairWithin = 5;
+
+export interface TrackerSink {
+  /** A handshake worth telling about has ended. */
+  attempt(attempt: Attempt): void;
+  /** Whether an accepted reuse of `use` is wanted as an attempt: thousands of them say no more than ten. */
+  wantsAccepted(use: PortUse): boolean;
+}
+
+export class Tracker {
+  readonly segment: Segment;
+  readonly incarnations = new Incarnations();
+  readonly uses: PortUse[] = [];
+  readonly timeline = new Timeline();
+  /** Seconds since the epoch of the capture, never going back. */
+  now = Number.NEGATIVE_INFINITY;
+
+  /** Packets by flag, as tshark counts them. */
+  syns = 0;
+  synAcks = 0;
+  fins = 0;
+  rsts = 0;
+  segments = 0;
+  duplicates = 0;
+  /** Handshakes: distinct initial sequence numbers on a tuple. */
+  tried = 0;
+  answered = 0;
+  reset = 0;
+  ignored = 0;
+  pending = 0;
+  aborted = 0;
+  /** SYN packets beyond the first of each handshake. */
+  retried = 0;
+  /** Handshakes on four numbers seen before anywhere in the capture. */
+  reused = 0;
+  /** Connections whose beginning is not in the capture. */
+  midstream = 0;
+  /** Handshakes seen on both sides of a NAT. */
+  translated = 0;
+  /** For the estimate of ordinary loss: segments that carried something, and those seen again. */
+  carrying = 0;
+  repeated = 0;
+
+  private readonly sink: TrackerSink;
+  private readonly v4: TupleTable;
+  private readonly v6: TupleTable;
+  private readonly useTable: TupleTable;
+  private readonly destinationTable: TupleTable;
+  private readonly destinations: Destination[] = [];
+  /** SYNs by destination, port and initial sequence number, which a NAT leaves as they are. */
+  private readonly pairTable: TupleTable;
+  private readonly attempts = new Map<number, Attempt>();
+  private readonly releasing = new Deadlines(timeWait);
+  private readonly forgetting = new Deadlines(remembered);
+  private readonly abandoning = new Deadlines(longestAttempt);
+  private nextDue = Number.POSITIVE_INFINITY;
+  private heldInAll = 0;
+  peakHeld = 0;
+
+  constructor(segment: Segment, sink: TrackerSink, seed: number) {
+    this.segment = segment;
+    this.sink = sink;
+    this.v4 = new TupleTable(seed, 16384);
+    this.v6 = new TupleTable(seed);
+    this.useTable = new TupleTable(seed);
+    this.destinationTable = new TupleTable(seed);
+    this.pairTable = new TupleTable(seed);
+  }
+
+  /** Takes in `segment`, seen at `time` as packet `ref`. */
+  take(time: number, ref: PacketRef): void {
+    this.segments++;
+    if (time > this.now) {
+      this.now = time;
+      if (time >= this.nextDue) this.advance(time);
+    }
+    const { source, destination, sourcePort, destinationPort, flags, family } = this.segment;
+    const side = source < destination || (source === destination && sourcePort <= destinationPort) ? 0 : 1;
+    const a = side === 0 ? source : destination;
+    const b = side === 0 ? destination : source;
+    const ports = side === 0 ? (sourcePort << 16) | destinationPort : (destinationPort << 16) | sourcePort;
+    const row = family === 4 ? this.v4.get(a, b, ports) : this.v6.get(a, b, ports);
+    if ((flags & (SYN | RST | FIN)) === 0 && row >= 0 && (this.incarnations.ints[row * R.intStride + R.STATE]! & R.STATE_MASK) === R.OPEN) {
+      this.touch(row, side, time, ref);
+      return;
+    }
+    if (flags & RST) this.rsts++;
+    if (flags & FIN) this.fins++;
+    if (flags & SYN) {
+      if (flags & ACK) {
+        this.synAcks++;
+        this.synAck(row, side, a, b, ports, time, ref);
+      } else {
+        this.syns++;
+        this.syn(row, side, a, b, ports, time, ref);
+      }
+    } else if (row < 0) this.stranger(side, a, b, ports, time, ref);
+    else this.inState(row, side, time, ref);
+  }
+
+  // --- what every segment of a known connection leaves behind ---
+
+  private touch(row: number, side: number, time: number, ref: PacketRef): void {
+    const { ints, doubles } = this.incarnations;
+    const i = row * R.intStride;
+    const d = row * R.doubleStride;
+    const { seq, ack, payload, flags, hasTimestamp, timestamp } = this.segment;
+    doubles[d + R.LAST_TIME + side] = time;
+    doubles[d + R.LAST_REF + side] = ref;
+    if (payload > 0 || (flags & FIN) !== 0) {
+      const end = (seq + payload + (flags & FIN)) | 0;
+      const ahead = (end - ints[i + R.NEXT + side]!) | 0;
+      this.carrying++;
+      if (ahead > 0) ints[i + R.NEXT + side] = end;
+      // A keep-alive repeats the last byte on purpose (RFC 9293 3.8.4); anything longer that is not new was sent again.
+      else if (payload !== 1) this.repeated++;
+    }
+    if (flags & ACK) ints[i + R.ACKED + side] = ack;
+    if (hasTimestamp) {
+      ints[i + R.STAMP + side] = timestamp;
+      ints[i + R.STATE]! |= R.STAMPED << side;
+    }
+  }
+
+  // --- SYN ---
+
+  private syn(row: number, side: number, a: number, b: number, ports: number, time: number, ref: PacketRef): void {
+    if (row >= 0 && this.sameSyn(row, side, time, ref)) return;
+    let previous = row;
+    if (row >= 0) {
+      const { ints } = this.incarnations;
+      const i = row * R.intStride;
+      const state = ints[i + R.STATE]! & R.STATE_MASK;
+      if (state === R.SYN_SENT) this.conclude(row, 'ignored', time);
+      // An attempt that led nowhere tells nothing of what the destination holds: what came before it does.
+      if (state === R.SYN_SENT || state === R.REFUSED || state === R.ABANDONED) {
+        const earlier = ints[i + R.PREVIOUS]!;
+        const generation = ints[i + R.PREVIOUS_GENERATION]!;
+        this.release(row);
+        if (this.incarnations.alive(earlier, generation)) {
+          ints[i + R.PREVIOUS] = -1;
+          this.forget(row);
+          previous = earlier;
+        }
+      }
+    }
+    this.tried++;
+    if (previous >= 0) this.release(previous);
+    const fresh = this.begin(side, a, b, ports, time, ref, R.SYN_SENT, side);
+    const i = fresh * R.intStride;
+    const { seq, hasTimestamp, timestamp, family } = this.segment;
+    const now = this.incarnations;
+    now.ints[i + R.SYN_SEQ] = seq;
+    now.ints[i + R.SYNS] = 1;
+    now.ints[i + R.NEXT + side] = (seq + 1) | 0;
+    if (hasTimestamp) {
+      now.ints[i + R.SYN_STAMP] = timestamp;
+      now.ints[i + R.STAMP + side] = timestamp;
+      now.ints[i + R.STATE]! |= R.STAMPED << side;
+    }
+    const use = this.uses[now.ints[i + R.USE]!]!;
+    use.tried++;
+    use.syns++;
+    if (hasTimestamp) {
+      if (use.hasStamp && ((timestamp - use.lastStamp) | 0) < 0) use.clockSteps++;
+      use.lastStamp = timestamp;
+      use.hasStamp = true;
+    }
+    if (previous >= 0) {
+      now.ints[i + R.PREVIOUS] = previous;
+      now.ints[i + R.PREVIOUS_GENERATION] = now.generation(previous);
+      this.noteReuse(previous, side, time, use);
+    }
+    this.pair(fresh, use, family, time);
+  }
+
+  /** Whether the SYN at hand is one that this row already knows: a retry, or the same packet twice. */
+  private sameSyn(row: number, side: number, time: number, ref: PacketRef): boolean {
+    const { ints, doubles } = this.incarnations;
+    const i = row * R.intStride;
+    const d = row * R.doubleStride;
+    const word = ints[i + R.STATE]!;
+    const state = word & R.STATE_MASK;
+    const { seq, hasTimestamp, timestamp } = this.segment;
+    const client = (word & R.CLIENT_B) === 0 ? 0 : 1;
+    if (word & R.MIDSTREAM) {
+      // Captured out of order: what follows a SYN was seen just before it.
+      const behind = (ints[i + R.NEXT + side]! - seq) | 0;
+      const adopted = state === R.ANSWERED && client === side ? seq === ints[i + R.SYN_SEQ] : behind >= 1 && behind < 100_000;
+      if (!adopted || time - doubles[d + R.SYN_TIME]! > 1 || state > R.CLOSED) return false;
+      ints[i + R.STATE] = (word & ~(R.MIDSTREAM | R.CLIENT_B)) | (side === 1 ? R.CLIENT_B : 0);
+      ints[i + R.SYN_SEQ] = seq;
+      ints[i + R.SYNS] = 1;
+      doubles[d + R.SYN_REF] = ref;
+      this.midstream--;
+      this.tried++;
+      this.answered++;
+      const use = this.uses[ints[i + R.USE]!]!;
+      use.tried++;
+      use.answered++;
+      use.syns++;
+      return true;
+    }
+    if (client !== side) {
+      // Both sides open at once (RFC 9293 3.5): each SYN answers the other.
+      if (state !== R.SYN_SENT) return false;
+      this.accept(row, side, time, ref);
+      return true;
+    }
+    if (seq !== ints[i + R.SYN_SEQ]) return false;
+    const since = time - doubles[d + R.LAST_SYN_TIME]!;
+    const attempt = (word & R.WATCHED) === 0 ? undefined : this.attempts.get(row);
+    if (state > R.ANSWERED || (since < duplicateWithin && attempt?.heard !== true)) {
+      this.duplicates++;
+      return true;
+    }
+    this.retried++;
+    ints[i + R.SYNS]!++;
+    doubles[d + R.LAST_SYN_TIME] = time;
+    this.uses[ints[i + R.USE]!]!.syns++;
+    if (hasTimestamp) ints[i + R.STAMP + side] = timestamp;
+    if (state === R.ANSWERED) {
+      // Answered, and the answer was lost behind the point of capture.
+      this.repeated++;
+      return true;
+    }
+    const watched = attempt ?? this.watch(row);
+    if (!watched.heard) watched.silent++;
+    watched.heard = false;
+    watched.syns++;
+    this.log(watched, 'client', time, ref);
+    return true;
+  }
+
+  private noteReuse(previous: number, side: number, time: number, use: PortUse): void {
+    const { ints, doubles } = this.incarnations;
+    const word = ints[previous * R.intStride + R.STATE]!;
+    const state = word & R.STATE_MASK;
+    if (state === R.REFUSED || state === R.ABANDONED || state === R.SYN_SENT) return;
+    const d = previous * R.doubleStride;
+    const interval = Math.max(0, time - Math.max(doubles[d + R.LAST_TIME]!, doubles[d + R.LAST_TIME + 1]!));
+    if (interval < use.shortestReuse) use.shortestReuse = interval;
+    const closer = (word & R.CLOSER_B) === 0 ? 0 : 1;
+    if (state === R.CLOSED && closer !== side && interval < timeWait) {
+      use.early++;
+      if (interval < use.shortestEarly) use.shortestEarly = interval;
+    }
+  }
+
+  /** Looks for this SYN on the other side of a NAT: same destination, same initial sequence number, another source. */
+  private pair(row: number, use: PortUse, family: number, time: number): void {
+    const { ints, doubles } = this.incarnations;
+    const i = row * R.intStride;
+    ints[i + R.PAIR] = -1;
+    const port = use.destinationPort | (family === 6 ? 0x10000 : 0);
+    const seq = ints[i + R.SYN_SEQ]!;
+    const other = this.pairTable.get(use.destinationAddress, seq, port);
+    if (other >= 0 && other !== row) {
+      const o = other * R.intStride;
+      const state = ints[o + R.STATE]!;
+      const theirs = this.uses[ints[o + R.USE]!]!;
+      const close = Math.abs(time - doubles[other * R.doubleStride + R.LAST_SYN_TIME]!) < pairWithin;
+      const sameStamp = ints[o + R.SYN_STAMP] === ints[i + R.SYN_STAMP] || ints[o + R.SYNS]! > 1;
+      if (state !== 0 && ints[o + R.SYN_SEQ] === seq && theirs.source !== use.source && close && sameStamp && ints[o + R.PAIR] === -1) {
+        ints[o + R.PAIR] = row;
+        ints[o + R.PAIR_GENERATION] = this.incarnations.generation(row);
+        ints[o + R.STATE]! |= R.INNER;
+        ints[i + R.PAIR] = other;
+        ints[i + R.PAIR_GENERATION] = this.incarnations.generation(other);
+        this.translated++;
+        theirs.translated++;
+        theirs.translatedTo = use.index;
+        theirs.lastTranslation = time;
+        if (time < theirs.firstTranslation) theirs.firstTranslation = time;
+        return;
+      }
+    }
+    this.pairTable.set(use.destinationAddress, seq, port, row);
+  }
+
+  // --- SYN-ACK ---
+
+  private synAck(row: number, side: number, a: number, b: number, ports: number, time: number, ref: PacketRef): void {
+    const { seq, ack, hasTimestamp, timestamp } = this.segment;
+    const client = 1 - side;
+    const { ints, doubles } = this.incarnations;
+    if (row >= 0) {
+      const i = row * R.intStride;
+      const word = ints[i + R.STATE]!;
+      const state = word & R.STATE_MASK;
+      const mine = ((word & R.CLIENT_B) === 0 ? 0 : 1) === client && ((ack - 1) | 0) === ints[i + R.SYN_SEQ];
+      if (mine && state === R.SYN_SENT) {
+        this.accept(row, side, time, ref);
+        const d = row * R.doubleStride;
+        doubles[d + R.LAST_TIME + side] = time;
+        doubles[d + R.LAST_REF + side] = ref;
+        ints[i + R.NEXT + side] = (seq + 1) | 0;
+        ints[i + R.ACKED + side] = ack;
+        if (hasTimestamp) {
+          ints[i + R.STAMP + side] = timestamp;
+          ints[i + R.STATE]! |= R.STAMPED << side;
+        }
+        return;
+      }
+      if (mine && state <= R.OPEN) {
+        const d = row * R.doubleStride;
+        if (doubles[d + R.ANSWER_REF] !== 0 && time - doubles[d + R.ANSWER_TIME]! > duplicateWithin) this.repeated++;
+        doubles[d + R.ANSWER_TIME] = time;
+        doubles[d + R.ANSWER_REF] = ref;
+        return;
+      }
+      if (state === R.SYN_SENT) {
+        const attempt = this.attempts.get(row);
+        if (attempt !== undefined) this.log(attempt, 'server', time, ref);
+        return;
+      }
+      if (state < R.CLOSED) return;
+      this.release(row);
+    }
+    // The SYN is not in the capture.
+    const fresh = this.begin(client, a, b, ports, time, ref, R.ANSWERED, side);
+    const i = fresh * R.intStride;
+    const now = this.incarnations;
+    now.ints[i + R.STATE]! |= R.MIDSTREAM;
+    now.ints[i + R.SYN_SEQ] = (ack - 1) | 0;
+    now.ints[i + R.NEXT + client] = ack;
+    now.ints[i + R.NEXT + side] = (seq + 1) | 0;
+    now.ints[i + R.PAIR] = -1;
+    now.doubles[fresh * R.doubleStride + R.ANSWER_TIME] = time;
+    now.doubles[fresh * R.doubleStride + R.ANSWER_REF] = ref;
+    if (row >= 0) this.forget(row);
+    this.midstream++;
+  }
+
+  /** The handshake of `row` was answered. */
+  private accept(row: number, side: number, time: number, ref: PacketRef): void {
+    const { ints, doubles } = this.incarnations;
+    const i = row * R.intStride;
+    const d = row * R.doubleStride;
+    ints[i + R.STATE] = (ints[i + R.STATE]! & ~R.STATE_MASK) | R.ANSWERED;
+    doubles[d + R.ANSWER_TIME] = time;
+    doubles[d + R.ANSWER_REF] = ref;
+    this.answered++;
+    this.carrying++;
+    const use = this.uses[ints[i + R.USE]!]!;
+    use.answered++;
+    use.destination.accept(time);
+    const previous = ints[i + R.PREVIOUS]!;
+    const kept = previous >= 0 && this.incarnations.alive(previous, ints[i + R.PREVIOUS_GENERATION]!);
+    const p = previous * R.doubleStride;
+    const idle = kept ? doubles[d + R.SYN_TIME]! - Math.max(doubles[p + R.LAST_TIME]!, doubles[p + R.LAST_TIME + 1]!) : 0;
+    if (kept && idle < timeWait && (ints[i + R.STATE]! & R.WATCHED) === 0 && this.heldState(previous, 1 - side) === 'time_wait') {
+      use.timeWaitAccepted++;
+      if (this.sink.wantsAccepted(use)) this.watch(row);
+    }
+    const attempt = (ints[i + R.STATE]! & R.WATCHED) === 0 ? undefined : this.attempts.get(row);
+    if (attempt !== undefined) {
+      this.log(attempt, 'server', time, ref);
+      this.end(row, attempt, 'answered', time);
+    }
+    if (kept) this.forget(previous);
+    ints[i + R.PREVIOUS] = -1;
+  }
+
+  // --- everything else ---
+
+  /** A segment of a 4-tuple that is not known, and no SYN. */
+  private stranger(side: number, a: number, b: number, ports: number, time: number, ref: PacketRef): void {
+    // A lone RST says that somebody holds nothing: there is nothing to follow.
+    if (this.segment.flags & RST) return;
+    // Who opened it is a guess: services have the lower port.
+    const lowerIsA = ports >>> 16 < (ports & 0xffff);
+    const client = lowerIsA ? 1 : 0;
+    const row = this.begin(client, a, b, ports, time, ref, R.OPEN, side);
+    const { ints } = this.incarnations;
+    const i = row * R.intStride;
+    ints[i + R.STATE]! |= R.MIDSTREAM;
+    ints[i + R.NEXT + side] = this.segment.seq;
+    ints[i + R.NEXT + 1 - side] = this.segment.ack;
+    ints[i + R.PAIR] = -1;
+    this.midstream++;
+    this.touch(row, side, time, ref);
+    if (this.segment.flags & FIN) this.fin(row, side, time, ref);
+  }
+
+  /** A segment without SYN of a known connection, unless it is open and the segment ordinary. */
+  private inState(row: number, side: number, time: number, ref: PacketRef): void {
+    const { ints, doubles } = this.incarnations;
+    const i = row * R.intStride;
+    const d = row * R.doubleStride;
+    const word = ints[i + R.STATE]!;
+    const state = word & R.STATE_MASK;
+    const { flags, ack, payload } = this.segment;
+    if (state === R.SYN_SENT) {
+      if (((word & R.CLIENT_B) === 0 ? 0 : 1) === side) this.fromClient(row, side, time, ref);
+      else this.fromServer(row, side, time, ref);
+      return;
+    }
+    if (state === R.REFUSED || state === R.ABANDONED) return;
+    if (state === R.RESET) {
+      // The RST was not believed (RFC 5961 3.2), or it was forged: they go on talking.
+      if (payload > 0 && time - doubles[d + R.RST_TIME]! > 1 && (flags & RST) === 0) {
+        ints[i + R.STATE] = (word & ~R.STATE_MASK) | R.OPEN;
+        this.count(row, time);
+        this.touch(row, side, time, ref);
+      }
+      return;
+    }
+    if (flags & RST) {
+      this.touchTime(row, side, time, ref);
+      doubles[d + R.RST_REF] = ref;
+      doubles[d + R.RST_TIME] = time;
+      doubles[d + R.RESET_BY] = side;
+      ints[i + R.STATE] = (ints[i + R.STATE]! & ~R.STATE_MASK) | R.RESET | R.HAS_RST;
+      this.closing(row, time);
+      this.release(row);
+      this.queueForgetting(row, time);
+      return;
+    }
+    this.touch(row, side, time, ref);
+    if (state === R.ANSWERED) {
+      const client = (word & R.CLIENT_B) === 0 ? 0 : 1;
+      if (side === client || payload > 0) ints[i + R.STATE] = (ints[i + R.STATE]! & ~R.STATE_MASK) | R.OPEN;
+    }
+    const other = 1 - side;
+    if (doubles[d + R.FIN_REF + other] !== 0 && (flags & ACK) !== 0 && ack === ints[i + R.FIN_END + other])
+      ints[i + R.STATE]! |= R.FIN_ACKED << other;
+    if (flags & FIN) this.fin(row, side, time, ref);
+  }
+
+  private touchTime(row: number, side: number, time: number, ref: PacketRef): void {
+    const d = row * R.doubleStride;
+    this.incarnations.doubles[d + R.LAST_TIME + side] = time;
+    this.incarnations.doubles[d + R.LAST_REF + side] = ref;
+  }
+
+  private fin(row: number, side: number, time: number, ref: PacketRef): void {
+    const { ints, doubles } = this.incarnations;
+    const i = row * R.intStride;
+    const d = row * R.doubleStride;
+    if (doubles[d + R.FIN_REF + side] !== 0) return;
+    doubles[d + R.FIN_REF + side] = ref;
+    ints[i + R.FIN_END + side] = (this.segment.seq + this.segment.payload + 1) | 0;
+    const word = ints[i + R.STATE]!;
+    const both = doubles[d + R.FIN_REF + 1 - side] !== 0;
+    if (!both) {
+      ints[i + R.STATE] = (word & ~(R.STATE_MASK | R.CLOSER_B)) | R.HALF_CLOSED | (side === 1 ? R.CLOSER_B : 0);
+      return;
+    }
+    ints[i + R.STATE] = (word & ~R.STATE_MASK) | R.CLOSED;
+    this.closing(row, time);
+    if (word & R.COUNTED_OPEN) {
+      ints[i + R.STATE]! &= ~R.COUNTED_OPEN;
+      this.uses[ints[i + R.USE]!]!.open--;
+    }
+    this.releasing.push(row, this.incarnations.generation(row), time);
+    this.nextDue = Math.min(this.nextDue, time + timeWait);
+    this.queueForgetting(row, time);
+  }
+
+  /** The server's segment, no SYN-ACK, while a SYN is under way. */
+  private fromServer(row: number, side: number, time: number, ref: PacketRef): void {
+    const { flags, ack } = this.segment;
+    const { ints } = this.incarnations;
+    const i = row * R.intStride;
+    const expected = (ints[i + R.SYN_SEQ]! + 1) | 0;
+    if (flags & RST) {
+      // RFC 9293 3.10.7.3: without an acknowledgement of this very SYN the client does not believe it.
+      if ((flags & ACK) !== 0 && ack === expected) this.refuse(row, time, ref);
+      else if (ints[i + R.STATE]! & R.WATCHED) this.log(this.attempts.get(row)!, 'server', time, ref);
+      return;
+    }
+    if ((flags & ACK) === 0) return;
+    if (ack === expected) {
+      // Its SYN-ACK is not in the capture.
+      this.accept(row, side, time, ref);
+      this.inState(row, side, time, ref);
+      return;
+    }
+    const attempt = this.attempts.get(row) ?? this.watch(row);
+    attempt.oldAcks++;
+    attempt.oldAck = ack;
+    attempt.heard = true;
+    this.log(attempt, 'server', time, ref);
+  }
+
+  /** The client's segment, no SYN, while its SYN is under way. */
+  private fromClient(row: number, side: number, time: number, ref: PacketRef): void {
+    const { flags, seq } = this.segment;
+    const { ints } = this.incarnations;
+    const i = row * R.intStride;
+    const attempt = this.attempts.get(row);
+    if (flags & RST) {
+      if (attempt !== undefined && attempt.oldAcks > 0 && seq === attempt.oldAck) {
+        attempt.clientReset = true;
+        this.log(attempt, 'client', time, ref);
+        return;
+      }
+      if (seq === ((ints[i + R.SYN_SEQ]! + 1) | 0) || seq === ints[i + R.SYN_SEQ]) {
+        this.conclude(row, 'aborted', time);
+        ints[i + R.STATE] = (ints[i + R.STATE]! & ~R.STATE_MASK) | R.ABANDONED;
+        this.release(row);
+        this.queueForgetting(row, time);
+      }
+      return;
+    }
+    if (seq === ((ints[i + R.SYN_SEQ]! + 1) | 0)) {
+      // The SYN-ACK is not in the capture, or comes later in it.
+      this.accept(row, 1 - side, time, ref);
+      this.incarnations.doubles[row * R.doubleStride + R.ANSWER_REF] = 0;
+      this.inState(row, side, time, ref);
+      return;
+    }
+    const previous = ints[i + R.PREVIOUS]!;
+    if (!this.incarnations.alive(previous, ints[i + R.PREVIOUS_GENERATION]!)) return;
+    // The client still speaks for the earlier connection: the SYN was a stray (an old duplicate, a forgery), or another host's.
+    const p = previous * R.intStride;
+    const state = ints[p + R.STATE]! & R.STATE_MASK;
+    if (state !== R.OPEN && state !== R.HALF_CLOSED) return;
+    if (Math.abs((seq - ints[p + R.NEXT + side]!) | 0) > 1 << 20) return;
+    this.conclude(row, 'superseded', time);
+    const a = ints[i + R.KEY_A]!;
+    const b = ints[i + R.KEY_B]!;
+    const ports = ints[i + R.PORTS]!;
+    const table = (ints[i + R.STATE]! & R.FAMILY_6) === 0 ? this.v4 : this.v6;
+    ints[i + R.PREVIOUS] = -1;
+    this.release(row);
+    this.forget(row);
+    table.set(a, b, ports, previous);
+    this.count(previous, time);
+    this.inState(previous, side, time, ref);
+  }
+
+  private refuse(row: number, time: number, ref: PacketRef): void {
+    const { ints } = this.incarnations;
+    const i = row * R.intStride;
+    const use = this.uses[ints[i + R.USE]!]!;
+    this.reset++;
+    use.reset++;
+    use.destination.refuse();
+    use.beat(this.incarnations.doubles[row * R.doubleStride + R.SYN_TIME]!, true);
+    const previous = ints[i + R.PREVIOUS]!;
+    const kept = this.incarnations.alive(previous, ints[i + R.PREVIOUS_GENERATION]!);
+    // A port scan makes tens of thousands of these; only where something was accepted, or held, can one be more than a closed port.
+    if (kept || ints[i + R.STATE]! & R.WATCHED || use.destination.accepted > 0) {
+      const attempt = this.attempts.get(row) ?? this.watch(row);
+      attempt.heard = true;
+      this.log(attempt, 'server', time, ref);
+      this.end(row, attempt, 'reset', time);
+    }
+    ints[i + R.STATE] = (ints[i + R.STATE]! & ~R.STATE_MASK) | R.REFUSED;
+    this.release(row);
+    this.queueForgetting(row, time);
+  }
+
+  // --- rows ---
+
+  private begin(client: number, a: number, b: number, ports: number, time: number, ref: PacketRef, state: number, from: number): number {
+    const row = this.incarnations.add();
+    const { ints, doubles } = this.incarnations;
+    const i = row * R.intStride;
+    const d = row * R.doubleStride;
+    const { family } = this.segment;
+    ints[i + R.KEY_A] = a;
+    ints[i + R.KEY_B] = b;
+    ints[i + R.PORTS] = ports;
+    ints[i + R.STATE] = state | (client === 1 ? R.CLIENT_B : 0) | (family === 6 ? R.FAMILY_6 : 0);
+    ints[i + R.PREVIOUS] = -1;
+    doubles[d + R.SYN_TIME] = time;
+    doubles[d + R.SYN_REF] = ref;
+    doubles[d + R.LAST_SYN_TIME] = time;
+    doubles[d + R.LAST_TIME + from] = time;
+    doubles[d + R.LAST_REF + from] = ref;
+    doubles[d + R.LAST_TIME + 1 - from] = Number.NEGATIVE_INFINITY;
+    const clientPort = client === 0 ? ports >>> 16 : ports & 0xffff;
+    const serverPort = client === 0 ? ports & 0xffff : ports >>> 16;
+    const use = this.useOf(family, client === 0 ? a : b, client === 0 ? b : a, serverPort);
+    ints[i + R.USE] = use.index;
+    if (use.usePort(clientPort) && state === R.SYN_SENT) {
+      use.reused++;
+      this.reused++;
+    }
+    (family === 4 ? this.v4 : this.v6).set(a, b, ports, row);
+    this.count(row, time);
+    this.abandoning.push(row, this.incarnations.generation(row), time);
+    this.nextDue = Math.min(this.nextDue, time + longestAttempt);
+    return row;
+  }
+
+  private useOf(family: number, source: number, address: number, port: number): PortUse {
+    const key = port | (family === 6 ? 0x10000 : 0);
+    const known = this.useTable.get(source, address, key);
+    if (known >= 0) return this.uses[known]!;
+    let index = this.destinationTable.get(address, key, 0);
+    if (index < 0) {
+      index = this.destinations.push(new Destination()) - 1;
+      this.destinationTable.set(address, key, 0, index);
+    }
+    const use = new PortUse(this.uses.length, family, source, address, port, this.destinations[index]!);
+    this.uses.push(use);
+    this.useTable.set(source, address, key, use.index);
+    return use;
+  }
+
+  /** Counts the port of `row` as open and held. */
+  private count(row: number, time: number): void {
+    const { ints } = this.incarnations;
+    const i = row * R.intStride;
+    const use = this.uses[ints[i + R.USE]!]!;
+    if ((ints[i + R.STATE]! & R.COUNTED_OPEN) === 0) use.take();
+    if ((ints[i + R.STATE]! & R.COUNTED_HELD) === 0) {
+      use.hold(time);
+      this.heldInAll++;
+      if (this.heldInAll > this.peakHeld) this.peakHeld = this.heldInAll;
+      this.plot(use, time);
+    }
+    ints[i + R.STATE]! |= R.COUNTED_OPEN | R.COUNTED_HELD;
+  }
+
+  private plot(use: PortUse, time: number): void {
+    this.timeline.record(-1, time, this.heldInAll);
+    // Spaces of a few ports make no curve worth drawing.
+    if (use.peakHeld >= 32) this.timeline.record(use.index, time, use.held);
+  }
+
+  /** The port of `row` is no longer held. */
+  private release(row: number): void {
+    const { ints } = this.incarnations;
+    const i = row * R.intStride;
+    const word = ints[i + R.STATE]!;
+    if ((word & (R.COUNTED_OPEN | R.COUNTED_HELD)) === 0) return;
+    const use = this.uses[ints[i + R.USE]!]!;
+    if (word & R.COUNTED_OPEN) use.open--;
+    if (word & R.COUNTED_HELD) {
+      use.held--;
+      this.heldInAll--;
+      this.plot(use, this.now);
+    }
+    ints[i + R.STATE] = word & ~(R.COUNTED_OPEN | R.COUNTED_HELD);
+  }
+
+  /** A connection ended: note whether its client sent anything over it. */
+  private closing(row: number, time: number): void {
+    const { ints, doubles } = this.incarnations;
+    const i = row * R.intStride;
+    const word = ints[i + R.STATE]!;
+    if (word & R.MIDSTREAM) return;
+    const client = (word & R.CLIENT_B) === 0 ? 0 : 1;
+    const fin = doubles[row * R.doubleStride + R.FIN_REF + client] === 0 ? 0 : 1;
+    // By sequence numbers, so that it holds for captures without the data packets too.
+    const sent = (ints[i + R.NEXT + client]! - ints[i + R.SYN_SEQ]! - 1 - fin) | 0;
+    const use = this.uses[ints[i + R.USE]!]!;
+    const began = doubles[row * R.doubleStride + R.SYN_TIME]!;
+    if (sent > 0) use.destination.worked++;
+    else if (time - began < 5) use.beat(began, false);
+  }
+
+  private queueForgetting(row: number, time: number): void {
+    const { ints } = this.incarnations;
+    const i = row * R.intStride;
+    if (ints[i + R.STATE]! & R.QUEUED) return;
+    ints[i + R.STATE]! |= R.QUEUED;
+    this.forgetting.push(row, this.incarnations.generation(row), time);
+    this.nextDue = Math.min(this.nextDue, time + remembered);
+  }
+
+  /** Takes `row` away, and from the table if it still stands there. */
+  private forget(row: number): void {
+    const { ints } = this.incarnations;
+    const i = row * R.intStride;
+    const word = ints[i + R.STATE]!;
+    this.release(row);
+    const table = (word & R.FAMILY_6) === 0 ? this.v4 : this.v6;
+    if (table.get(ints[i + R.KEY_A]!, ints[i + R.KEY_B]!, ints[i + R.PORTS]!) === row)
+      table.delete(ints[i + R.KEY_A]!, ints[i + R.KEY_B]!, ints[i + R.PORTS]!);
+    const use = this.uses[ints[i + R.USE]!]!;
+    const port = use.destinationPort | ((word & R.FAMILY_6) === 0 ? 0 : 0x10000);
+    if (this.pairTable.get(use.destinationAddress, ints[i + R.SYN_SEQ]!, port) === row)
+      this.pairTable.delete(use.destinationAddress, ints[i + R.SYN_SEQ]!, port);
+    const earlier = ints[i + R.PREVIOUS]!;
+    const generation = ints[i + R.PREVIOUS_GENERATION]!;
+    this.incarnations.remove(row);
+    if (this.incarnations.alive(earlier, generation)) this.forget(earlier);
+  }
+
+  /** Does what is due by `now`. */
+  private advance(now: number): void {
+    const { releasing, forgetting, abandoning, incarnations } = this;
+    while (releasing.due(now)) {
+      const { row } = releasing;
+      if (incarnations.alive(row, releasing.generation)) this.release(row);
+      releasing.shift();
+    }
+    while (forgetting.due(now)) {
+      const { row } = forgetting;
+      // One that was taken up again after all (a RST not believed) is not forgotten: it closes anew.
+      if (incarnations.alive(row, forgetting.generation)) {
+        const i = row * R.intStride;
+        incarnations.ints[i + R.STATE]! &= ~R.QUEUED;
+        if ((incarnations.ints[i + R.STATE]! & R.STATE_MASK) >= R.CLOSED) this.forget(row);
+      }
+      forgetting.shift();
+    }
+    while (abandoning.due(now)) {
+      const { row, generation } = abandoning;
+      abandoning.shift();
+      if (incarnations.alive(row, generation)) this.abandon(row, generation, now);
+    }
+    this.nextDue = Math.min(releasing.next, forgetting.next, abandoning.next);
+  }
+
+  /** `row` is `longestAttempt` old: is it still a handshake, or a stray? */
+  private abandon(row: number, generation: number, now: number): void {
+    const { ints, doubles } = this.incarnations;
+    const i = row * R.intStride;
+    const d = row * R.doubleStride;
+    const word = ints[i + R.STATE]!;
+    const state = word & R.STATE_MASK;
+    const silence = now - Math.max(doubles[d + R.LAST_TIME]!, doubles[d + R.LAST_TIME + 1]!, doubles[d + R.LAST_SYN_TIME]!);
+    if (state === R.SYN_SENT || state === R.ANSWERED) {
+      if (silence < timeWait) {
+        this.abandoning.push(row, generation, now);
+        return;
+      }
+      if (state === R.SYN_SENT) this.conclude(row, 'ignored', now);
+      this.forget(row);
+      return;
+    }
+    // One side's packets alone, without a beginning: backscatter, or a scan with bare ACKs.
+    const oneSided = doubles[d + R.LAST_TIME] === Number.NEGATIVE_INFINITY || doubles[d + R.LAST_TIME + 1] === Number.NEGATIVE_INFINITY;
+    if ((word & R.MIDSTREAM) !== 0 && oneSided && silence > remembered) this.forget(row);
+  }
+
+  // --- attempts ---
+
+  /** Follows the handshake of `row` packet by packet from here on. */
+  private watch(row: number): Attempt {
+    const { ints, doubles } = this.incarnations;
+    const i = row * R.intStride;
+    const d = row * R.doubleStride;
+    const word = ints[i + R.STATE]!;
+    const client = (word & R.CLIENT_B) === 0 ? 0 : 1;
+    const previous = ints[i + R.PREVIOUS]!;
+    const kept = this.incarnations.alive(previous, ints[i + R.PREVIOUS_GENERATION]!);
+    const startedAt = doubles[d + R.SYN_TIME]!;
+    const attempt: Attempt = {
+      use: this.uses[ints[i + R.USE]!]!,
+      clientPort: client === 0 ? ints[i + R.PORTS]! >>> 16 : ints[i + R.PORTS]! & 0xffff,
+      isn: ints[i + R.SYN_SEQ]!,
+      stamp: (word & (R.STAMPED << client)) === 0 ? null : ints[i + R.SYN_STAMP]!,
+      previous: kept ? this.previous(previous, client) : null,
+      startedAt,
+      packets: [{ ref: doubles[d + R.SYN_REF]!, time: startedAt, from: 'client', flags: SYN, seq: ints[i + R.SYN_SEQ]!, ack: 0 }],
+      omitted: 0,
+      syns: 1,
+      silent: 0,
+      oldAcks: 0,
+      oldAck: 0,
+      clientReset: false,
+      heard: false,
+      outcome: 'pending',
+      endedAt: startedAt,
+      translated: null,
+      behind: null,
+    };
+    ints[i + R.STATE] = word | R.WATCHED;
+    this.attempts.set(row, attempt);
+    return attempt;
+  }
+
+  private log(attempt: Attempt, from: 'client' | 'server', time: number, ref: PacketRef): void {
+    const { flags, seq, ack } = this.segment;
+    logPacket(attempt, { ref, time, from, flags, seq, ack });
+  }
+
+  /** Ends a handshake that was not answered, followed or not. */
+  private conclude(row: number, outcome: Outcome, time: number): void {
+    const use = this.uses[this.incarnations.ints[row * R.intStride + R.USE]!]!;
+    if (outcome === 'ignored') {
+      this.ignored++;
+      use.ignored++;
+    } else if (outcome === 'pending') this.pending++;
+    else if (outcome === 'aborted') this.aborted++;
+    const attempt = this.attempts.get(row);
+    if (attempt !== undefined) this.end(row, attempt, outcome, time);
+    else if (outcome === 'ignored') this.end(row, this.watch(row), outcome, time);
+  }
+
+  private end(row: number, attempt: Attempt, outcome: Outcome, time: number): void {
+    const { ints, doubles } = this.incarnations;
+    const i = row * R.intStride;
+    if (outcome === 'ignored' && !attempt.heard) attempt.silent++;
+    attempt.outcome = outcome;
+    attempt.endedAt = time;
+    attempt.use.silent += attempt.silent;
+    const pair = ints[i + R.PAIR]!;
+    if (this.incarnations.alive(pair, ints[i + R.PAIR_GENERATION]!)) {
+      const p = pair * R.intStride;
+      const use = this.uses[ints[p + R.USE]!]!;
+      const port = (ints[p + R.STATE]! & R.CLIENT_B) === 0 ? ints[p + R.PORTS]! >>> 16 : ints[p + R.PORTS]! & 0xffff;
+      if (ints[i + R.STATE]! & R.INNER) attempt.translated = { use, port, at: doubles[pair * R.doubleStride + R.SYN_TIME]! };
+      else attempt.behind = { use, port };
+    }
+    this.attempts.delete(row);
+    ints[i + R.STATE]! &= ~R.WATCHED;
+    this.sink.attempt(attempt);
+  }
+
+  /** What the destination holds of `row`, by what the capture shows, for a client on `side`. */
+  private heldState(row: number, side: number): HeldState {
+    const { ints } = this.incarnations;
+    const word = ints[row * R.intStride + R.STATE]!;
+    const server = 1 - side;
+    const closer = (word & R.CLOSER_B) === 0 ? 0 : 1;
+    switch (word & R.STATE_MASK) {
+      case R.ANSWERED:
+      case R.OPEN:
+        return 'established';
+      case R.HALF_CLOSED:
+        return closer === server ? 'fin_wait' : 'close_wait';
+      case R.CLOSED:
+        if (closer === server) return (word & (R.FIN_ACKED << server)) === 0 ? 'closing' : 'time_wait';
+        return (word & (R.FIN_ACKED << server)) === 0 ? 'last_ack' : 'closed';
+      case R.RESET:
+        return 'reset';
+      default:
+        return 'none';
+    }
+  }
+
+  private previous(row: number, side: number): Previous {
+    const { ints, doubles } = this.incarnations;
+    const i = row * R.intStride;
+    const d = row * R.doubleStride;
+    const word = ints[i + R.STATE]!;
+    const latest = doubles[d + R.LAST_TIME]! >= doubles[d + R.LAST_TIME + 1]! ? 0 : 1;
+    const closer = (word & R.CLOSER_B) === 0 ? 0 : 1;
+    const state = this.heldState(row, side);
+    const hasFin = doubles[d + R.FIN_REF + closer] !== 0;
+    const by = (s: number): 'client' | 'server' => (s === side ? 'client' : 'server');
+    return {
+      state,
+      midstream: (word & R.MIDSTREAM) !== 0,
+      opened: doubles[d + R.SYN_REF]!,
+      openedAt: doubles[d + R.SYN_TIME]!,
+      last: doubles[d + R.LAST_REF + latest]!,
+      lastAt: doubles[d + R.LAST_TIME + latest]!,
+      closer: state === 'reset' ? by(doubles[d + R.RESET_BY]!) : hasFin ? by(closer) : null,
+      closing: state === 'reset' ? doubles[d + R.RST_REF]! : hasFin ? doubles[d + R.FIN_REF + closer]! : 0,
+      expected: ints[i + R.NEXT + side]!,
+      stamp: (word & (R.STAMPED << side)) === 0 ? null : ints[i + R.STAMP + side]!,
+    };
+  }
+
+  /** How many ports `use` held at some time within the last `seconds`: open ones, and those last used since then. */
+  portsWithin(use: PortUse, seconds: number, at: number): number {
+    const { ints, doubles } = this.incarnations;
+    const ports = new Set<number>();
+    for (const row of this.incarnations.rows()) {
+      const i = row * R.intStride;
+      if (ints[i + R.USE] !== use.index) continue;
+      const d = row * R.doubleStride;
+      const open = (ints[i + R.STATE]! & R.STATE_MASK) <= R.HALF_CLOSED;
+      if (!open && Math.max(doubles[d + R.LAST_TIME]!, doubles[d + R.LAST_TIME + 1]!) < at - seconds) continue;
+      ports.add((ints[i + R.STATE]! & R.CLIENT_B) === 0 ? ints[i + R.PORTS]! >>> 16 : ints[i + R.PORTS]! & 0xffff);
+    }
+    return ports.size;
+  }
+
+  /** The capture is over: what is still under way ends as it stands. */
+  finish(): void {
+    for (const row of [...this.incarnations.rows()]) {
+      const i = row * R.intStride;
+      const { ints, doubles } = this.incarnations;
+      if ((ints[i + R.STATE]! & R.STATE_MASK) !== R.SYN_SENT) continue;
+      const waited = this.now - doubles[row * R.doubleStride + R.LAST_SYN_TIME]!;
+      // No client retries before a second: what was just sent may still be answered.
+      const attempt = this.attempts.get(row);
+      if (attempt !== undefined && waited < 1) attempt.heard = true;
+      this.conclude(row, (attempt?.syns ?? 1) === 1 && waited < 1 ? 'pending' : 'ignored', this.now);
+    }
+  }
+}
