@@ -1,5 +1,6 @@
 /** The product's own look at a test namespace, through the same sampler that `doctor` uses. */
 import { statSync } from 'node:fs';
+import { type Diagnosis, diagnose, type Looks, measureSpaces } from '../../src/core/diagnosis.ts';
 import type { PortSpace } from '../../src/core/port-space.ts';
 import { type AskedDestination, type MeasuredSpace, measurePortSpaces, type NamespaceView } from '../../src/core/port-spaces.ts';
 import { Sampler } from '../../src/linux/sampler.ts';
@@ -33,4 +34,22 @@ export const bindSpace = (ns: Namespace, source: string): PortSpace => {
   const found = spacesOf(ns).find((m) => m.space.kind === 'bind' && m.space.source === source);
   if (found === undefined) throw new Error(`no bind space of ${source}`);
   return found.space;
+};
+
+/** The doctor's whole verdict on a namespace: two looks with `between` in the middle. */
+export const diagnoseNamespace = async (ns: Namespace, between: () => void | Promise<void> = () => {}): Promise<Diagnosis> => {
+  const path = `/run/netns/${ns.name}`;
+  const sampler = new Sampler([{ id: String(statSync(path).ino), name: ns.name, path }]);
+  const before = sampler.look({ info: false, probeBudget: 0 }).views;
+  await between();
+  const { views, sensors } = sampler.look({ info: true, probeBudget: 5000 });
+  const looks: Looks = {
+    host: sampler.facts,
+    takenAt: new Date().toISOString(),
+    before,
+    after: views,
+    watched: { seconds: 0, failedSearches: null, openings: [] },
+  };
+  const measured = measureSpaces(looks, []);
+  return diagnose(looks, measured, sampler.owners(measured.slice(0, 10)).bySpace, sensors, 10);
 };

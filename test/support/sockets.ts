@@ -19,6 +19,7 @@ const c = {
   send: libc.func('long send(int, void *, size_t, int)'),
   shutdown: libc.func('int shutdown(int, int)'),
   setns: libc.func('int setns(int, int)'),
+  sendto: libc.func('long sendto(int, void *, size_t, int, void *, uint32_t)'),
 };
 
 const AF_INET = 2;
@@ -231,4 +232,18 @@ export const makeTimeWaits = (address: string, port: number, listener: number, c
     close(...acceptAll(listener));
   }
   return ports;
+};
+
+/** Sends one empty UDP datagram to each port of `address` from `sockets` sockets: as many flows for conntrack. */
+export const sprayDatagrams = (address: string, sockets: number): void => {
+  for (let i = 0; i < sockets; i++) {
+    const fd = checked('socket', c.socket(AF_INET, 2 | 0o2000000, 0));
+    const to = sockaddr(address, 1);
+    for (let port = 1; port <= 65535; port++) {
+      to.writeUInt16BE(port, 2);
+      // Port unreachable comes back on a later call: that is expected here.
+      c.sendto(fd, Buffer.alloc(0), 0, 0, to, to.length);
+    }
+    c.close(fd);
+  }
 };
