@@ -1,18 +1,22 @@
 // Bundles the command line into dist/plimsoll.cjs: one file starts about three times as fast as the modules it is made of.
 // CommonJS, because a bundled ES module costs a second parse for its loader. npm packages with native code, and those a
 // command needs only sometimes, stay outside.
-import { chmodSync, mkdirSync, readFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readFileSync, renameSync } from 'node:fs';
+import { join } from 'node:path';
 import { build } from 'esbuild';
+import { isMain, root } from './prepare.mjs';
 
-const root = new URL('..', import.meta.url).pathname;
-const manifest = JSON.parse(readFileSync(`${root}package.json`, 'utf8'));
+const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
 
 export const bundle = async () => {
-  mkdirSync(`${root}dist`, { recursive: true });
+  const target = join(root, 'dist', 'plimsoll.cjs');
+  // Written beside and moved into place: somebody may be running the old one.
+  const fresh = join(root, 'build', `plimsoll.${process.pid}.cjs`);
+  for (const folder of ['dist', 'build']) mkdirSync(join(root, folder), { recursive: true });
   await build({
     absWorkingDir: root,
     entryPoints: ['src/cli/entry.ts'],
-    outfile: 'dist/plimsoll.cjs',
+    outfile: fresh,
     bundle: true,
     platform: 'node',
     format: 'cjs',
@@ -24,7 +28,8 @@ export const bundle = async () => {
     define: { 'import.meta.url': '__bundleUrl', PLIMSOLL_VERSION: JSON.stringify(manifest.version) },
     logLevel: 'warning',
   });
-  chmodSync(`${root}dist/plimsoll.cjs`, 0o755);
+  chmodSync(fresh, 0o755);
+  renameSync(fresh, target);
 };
 
-if (process.argv[1] === new URL(import.meta.url).pathname) await bundle();
+if (isMain(import.meta.url)) await bundle();

@@ -1,7 +1,7 @@
 // The tools that hold the structure: formatter and linter, compiler, import rules.
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
-import { installDependencies, root } from './prepare.mjs';
+import { installDependencies, isMain, root } from './prepare.mjs';
 
 const bin = (name) => join(root, 'node_modules', '.bin', name);
 const steps = [
@@ -20,7 +20,7 @@ export const check = () => {
   return failed;
 };
 
-if (process.argv[1] === new URL(import.meta.url).pathname) {
+if (isMain(import.meta.url)) {
   installDependencies();
   process.exitCode = check() === 0 ? 0 : 1;
 }

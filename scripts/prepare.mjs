@@ -1,15 +1,28 @@
 // What `npm start` and `npm test` do first: install what is missing, build what is stale. Quiet and quick when there is nothing to do.
-import { execFileSync, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, realpathSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 
-export const root = new URL('..', import.meta.url).pathname;
+export const root = fileURLToPath(new URL('..', import.meta.url));
 
-const filesUnder = (dir) =>
-  readdirSync(dir, { withFileTypes: true }).flatMap((e) => (e.isDirectory() ? filesUnder(join(dir, e.name)) : [join(dir, e.name)]));
+/** Whether `url` (an import.meta.url) is the script that was started, whatever symbolic links led to it. */
+export const isMain = (url) => process.argv[1] !== undefined && realpathSync(process.argv[1]) === fileURLToPath(url);
 
-const newestUnder = (dirs) => Math.max(...dirs.flatMap((d) => filesUnder(join(root, d))).map((f) => statSync(f).mtimeMs));
+/** Ends with `message`: for what the user has to mend. */
+const give = (message) => {
+  console.error(`plimsoll: ${message}`);
+  process.exit(69);
+};
+
+/** Folders count too: removing a file changes nothing else. */
+const pathsUnder = (dir) => [
+  dir,
+  ...readdirSync(dir, { withFileTypes: true }).flatMap((e) => (e.isDirectory() ? pathsUnder(join(dir, e.name)) : [join(dir, e.name)])),
+];
+
+const newest = (paths) => Math.max(...paths.map((path) => statSync(path).mtimeMs));
 
 /** Installs node_modules exactly as locked, if they are not what the lock says. */
 export const installDependencies = () => {
@@ -21,21 +34,30 @@ export const installDependencies = () => {
   console.error('plimsoll: installing npm packages as locked …');
   // No package of ours needs its install script: binaries come inside the packages. Not `npm ci`: it refuses a lock that lacks
   // optional packages for other platforms, which some registries do not carry. This installs what the lock says and leaves it as it is.
-  execFileSync('npm', ['install', '--no-save', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'], { cwd: root, stdio: ['ignore', 2, 2] });
+  const { status, error } = spawnSync(
+    'npm',
+    ['install', '--no-save', '--include=dev', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'],
+    { cwd: root, stdio: ['ignore', 2, 2] },
+  );
+  if (error) give(`npm cannot be started: ${error.message}`);
+  if (status !== 0) give(`npm could not install the packages: its words are above. Nothing else was tried.`);
   writeFileSync(stamp, wanted);
 };
 
 /** Builds dist/ if a source is newer than it. */
 export const buildIfStale = async () => {
   const target = join(root, 'dist', 'plimsoll.cjs');
-  if (existsSync(target) && statSync(target).mtimeMs > Math.max(newestUnder(['src']), statSync(join(root, 'package.json')).mtimeMs)) return;
+  const sources = [...pathsUnder(join(root, 'src')), join(root, 'package.json'), join(root, 'scripts', 'build.mjs')];
+  if (existsSync(target) && statSync(target).mtimeMs > newest(sources)) return;
   const { bundle } = await import('./build.mjs');
   await bundle();
 };
 
 /** Debian packages that the tests drive as peers and oracles: program → package. */
 const peers = {
-  ss: 'iproute2',
+  ip: 'iproute2',
+  sysctl: 'procps',
+  setpriv: 'util-linux',
   nft: 'nftables',
   conntrack: 'conntrack',
   haproxy: 'haproxy',
@@ -45,28 +67,39 @@ const peers = {
   tmux: 'tmux',
   wrk: 'wrk',
   gcc: 'gcc',
+  jq: 'jq',
 };
+
+/** Packages of those that start a service of their own. */
+const services = ['haproxy', 'nginx'];
 
 const onPath = (program) =>
   [...(process.env.PATH ?? '').split(':'), '/usr/sbin', '/sbin'].some((dir) => dir !== '' && existsSync(join(dir, program)));
 
 /** Installs the missing peers when root on Debian; otherwise names them and what their absence skips. */
 export const installPeers = () => {
+  if (process.getuid() !== 0) console.error('plimsoll: not root: tests that make network namespaces are skipped.');
   const missing = Object.entries(peers).filter(([program]) => !onPath(program));
   if (missing.length === 0) return;
+  const programs = missing.map(([program]) => program);
   const packages = [...new Set(missing.map(([, name]) => name))];
   if (process.getuid() !== 0 || !onPath('apt-get')) {
-    console.error(`plimsoll: not installed: ${packages.join(', ')}. Tests that need ${missing.map(([p]) => p).join(', ')} are skipped.`);
+    console.error(
+      `plimsoll: not installed: ${programs.join(', ')} (on Debian: apt-get install ${packages.join(' ')}). Tests that need them are skipped or fail.`,
+    );
     return;
   }
   console.error(`plimsoll: installing Debian packages the tests need: ${packages.join(' ')} …`);
-  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
-  // A package that starts a service of its own would take ports from the tests: policy-rc.d would need a file on the host, RUNLEVEL does not.
-  env.RUNLEVEL = '1';
-  mkdirSync(join(root, 'build'), { recursive: true });
+  // RUNLEVEL=1 keeps sysvinit from starting the services; systemd is told afterwards.
+  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' };
   const apt = (args) =>
     spawnSync('apt-get', ['-qq', '-o', 'Dpkg::Use-Pty=0', ...args], { env, stdio: ['ignore', 'ignore', 2] }).status === 0;
   if (!(apt(['update']) && apt(['install', '-y', '--no-install-recommends', ...packages]))) {
-    console.error('plimsoll: apt-get failed (its words are above); the tests that need those packages are skipped.');
+    console.error('plimsoll: apt-get failed (its words are above); tests that need those packages are skipped or fail.');
+  }
+  const started = services.filter((name) => programs.includes(name));
+  if (started.length > 0 && existsSync('/run/systemd/system')) {
+    console.error(`plimsoll: stopping what their packages started: ${started.join(' ')}`);
+    spawnSync('systemctl', ['disable', '--now', '--quiet', ...started], { stdio: ['ignore', 'ignore', 2] });
   }
 };

@@ -2,7 +2,7 @@
 // With CI=true a skipped test is a failure: there is nothing here that the CI machine may leave out.
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { check } from './check.mjs';
 import { buildIfStale, installDependencies, installPeers, root } from './prepare.mjs';
 
@@ -29,15 +29,18 @@ try {
 // A file that fails to load has no failed test of its own.
 const brokenFiles = counts.testResults.filter((f) => f.status === 'failed' && f.assertionResults.length === 0).length;
 const failed = counts.numFailedTests + brokenFiles + failedChecks;
-const skipped = counts.numPendingTests;
+const skipped = counts.numPendingTests + (counts.numTodoTests ?? 0);
 const ci = process.env.CI === 'true';
 if (failedChecks > 0)
   console.error(`plimsoll: ${failedChecks} of the checks (format and lint, types, import rules) failed: their words are at the top`);
-if (ci && skipped > 0) {
-  console.error('plimsoll: skipped tests count as failures in CI:');
-  for (const file of counts.testResults)
-    for (const t of file.assertionResults)
-      if (t.status === 'pending' || t.status === 'skipped') console.error(`  ${file.name}: ${t.fullName}`);
+const states = new Set(['pending', 'skipped', 'todo']);
+if (skipped > 0) {
+  console.error(ci ? 'plimsoll: skipped tests count as failures in CI:' : 'plimsoll: skipped:');
+  for (const file of counts.testResults) {
+    const names = file.assertionResults.filter((t) => states.has(t.status)).map((t) => t.fullName);
+    if (ci) for (const name of names) console.error(`  ${relative(root, file.name)}: ${name}`);
+    else if (names.length > 0) console.error(`  ${relative(root, file.name)}: ${names.length}`);
+  }
 }
 console.log(`${counts.numPassedTests} passed, ${failed} failed, ${skipped} skipped`);
 process.exitCode = run.status !== 0 || failed > 0 || (ci && skipped > 0) ? 1 : 0;
