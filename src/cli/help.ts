@@ -9,7 +9,7 @@ const columns = (rows: readonly (readonly [string, string])[], width: number): s
   return rows
     .map(([label, text]) => {
       const indent = ' '.repeat(left + 4);
-      const body = wrap(text, width - left - 4 + indent.length, indent);
+      const body = wrap(text, width - indent.length).replaceAll('\n', `\n${indent}`);
       return label.length > left ? `  ${label}\n${indent}${body}` : `  ${label.padEnd(left)}  ${body}`;
     })
     .join('\n');
@@ -18,7 +18,7 @@ const columns = (rows: readonly (readonly [string, string])[], width: number): s
 /** The page of one command. */
 export const commandHelp = (spec: CommandSpec, width = 100): string => {
   const usage = `plimsoll ${spec.name}${spec.synopsis === '' ? '' : ` ${spec.synopsis}`}${spec.options.length === 0 ? '' : ' [options]'}`;
-  const sections = [`${spec.summary}\n\nUsage: ${usage}`];
+  const sections = [wrap(spec.summary, width), wrap(`Usage: ${usage}`, width, '       ')];
   const described = spec.options.map(
     (o) => [optionLabel(o), o.description + (o.fallback === undefined ? '' : ` (default ${o.fallback})`)] as const,
   );
