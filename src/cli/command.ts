@@ -20,6 +20,8 @@ export interface OptionSpec {
 
 export interface CommandSpec {
   readonly name: string;
+  /** Left out of the list of commands: plimsoll itself calls it. */
+  readonly hidden?: boolean;
   /** One line, for the list of commands. */
   readonly summary: string;
   /** How it is called after its name: `FILE|- [FILE…]`. Empty if it takes no argument. */

@@ -33,7 +33,7 @@ export const generalHelp = (specs: readonly CommandSpec[], width = 100): string 
   `${[
     'plimsoll: the load line for TCP source ports\n\nUsage: plimsoll COMMAND [options]',
     `Commands:\n${columns(
-      specs.map((s) => [s.name, s.summary] as const),
+      specs.filter((s) => s.hidden !== true).map((s) => [s.name, s.summary] as const),
       width,
     )}`,
     'plimsoll COMMAND --help tells more. Start with: plimsoll doctor',

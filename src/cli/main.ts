@@ -18,7 +18,7 @@ const find = (name: string): CommandSpec => {
       command: name,
       nearest: didYouMean(
         name,
-        commands.map((c) => c.name),
+        commands.filter((c) => c.hidden !== true).map((c) => c.name),
       ),
     });
   return spec;

@@ -39,12 +39,12 @@ import { type PortLender, SnatPool } from './pool/snat.ts';
 import { Service, type ServiceSettings } from './service.ts';
 
 export interface EngineOptions {
-  /** Where each listener comes from; by default from bind(2). A worker is given its parent's. */
-  readonly listenAt?: (service: VirtualService) => ListenAt;
+  /** Where each listener comes from; by default from bind(2). A worker is given its parent's; a parent accepts nothing (null). */
+  readonly listenAt?: (service: VirtualService, key: string) => ListenAt | null;
+  /** Where certificates come from; by default from the files. */
+  readonly certificate?: (service: VirtualService) => Certificate;
   /** Worker: the ledgers own no port, all come from here. */
   readonly lender?: PortLender;
-  /** Worker: of how many; limits per server are shared out. */
-  readonly share?: number;
   /** False in workers: the parent looks after health. Default true. */
   readonly monitors?: boolean;
   readonly accessLog?: AccessLog | null;
@@ -71,6 +71,8 @@ const taken = (): OperStatus => ({ state: 'OPER_UP', reason: 'no health monitor'
 const sweepEvery = 5000;
 
 export class EmbeddedEngine {
+  /** Of how many workers this is one; limits per server are shared out. */
+  share = 1;
   readonly clock = new Clock();
   readonly events: Events;
   readonly pools = new Map<string, RunningPool>();
@@ -96,22 +98,26 @@ export class EmbeddedEngine {
   /** Makes `configuration` the running one. Throws PlimsollError and changes nothing if a part of it cannot be had. */
   async apply(configuration: Configuration): Promise<void> {
     const certificates = new Map<string, Certificate>();
-    for (const service of configuration.virtual_services)
-      if (service.tls !== null) certificates.set(service.name, readCertificate(service.tls));
+    for (const service of configuration.virtual_services) {
+      if (service.tls !== null) certificates.set(service.name, this.options.certificate?.(service) ?? readCertificate(service.tls));
+    }
     const wanted = new Map(configuration.virtual_services.map((v) => [listenKey(v), v] as const));
     const opened: { readonly key: string; readonly listener: Listener; readonly tls: boolean }[] = [];
     // Listeners are opened on services that exist already, or on a placeholder that is replaced in the same turn.
     try {
       for (const [key, service] of wanted) {
+        const at = this.options.listenAt === undefined ? service.listen : this.options.listenAt(service, key);
+        if (at === null) continue;
         const running = this.listeners.get(key);
         if (running !== undefined && running.tls === (service.tls !== null)) continue;
         if (running !== undefined) running.listener.close();
         const listener = new Listener((error) => this.acceptTrouble(service.name, error));
         opened.push({ key, listener, tls: service.tls !== null });
-        await listener.open(this.options.listenAt?.(service) ?? service.listen, certificates.get(service.name) ?? null);
+        await listener.open(at, certificates.get(service.name) ?? null);
       }
     } catch (cause) {
       for (const { listener } of opened) listener.close();
+      if (cause instanceof PlimsollError) throw cause;
       const error = cause as NodeJS.ErrnoException & { address?: string; port?: number };
       throw new PlimsollError(
         'listen_failed',
@@ -205,7 +211,7 @@ export class EmbeddedEngine {
       this.retiredPools.add(running);
     }
     for (const wanted of configuration.pools) {
-      const settings = poolSettings(wanted, this.options.share ?? 1);
+      const settings = poolSettings(wanted, this.share);
       let running = this.pools.get(wanted.name);
       if (running === undefined) {
         running = { pool: new Pool(settings, this.clock, this.events.add), configuration: wanted, monitors: [], watches: new Map() };
@@ -330,9 +336,9 @@ export class EmbeddedEngine {
   setMultiplexing(name: string, on: boolean): void {
     const service = this.services.get(name);
     if (service === undefined) throw unknownName('virtual service', name, [...this.services.keys()]);
+    if (service.settings.multiplexing === on) return;
     if (service.settings.type === 'tcp')
       throw new PlimsollError('not_settable', { name, reason: 'a tcp service has no requests to share server connections by' });
-    if (service.settings.multiplexing === on) return;
     service.settings = { ...service.settings, multiplexing: on };
     this.events.add('setting_changed', `virtual_service ${name}`, null, `connection_multiplexing=${on ? 'on' : 'off'}`);
     if (on) service.settle();
@@ -395,7 +401,25 @@ export class EmbeddedEngine {
     for (const [name, snat] of this.snatPools) {
       const configured = this.configuration?.snat_pools.find((s) => s.name === name);
       snat.tick(new Set(configured?.addresses ?? []));
-      snat.ledger.forget(keys, this.clock.seconds());
+      if (this.options.lender === undefined) snat.ledger.forget(keys, this.clock.seconds());
+      else snat.returnOf((server) => !keys.has(server));
+    }
+  }
+
+  /** Worker: ports arrived for `snat`. */
+  portsFreed(snat: SnatPool): void {
+    for (const { pool } of this.pools.values()) if (pool.snat === snat) pool.portsFreed();
+  }
+
+  /** Worker: another one needs a port towards `server`. A free one goes at once, else that of an idle connection, else the next that ends. */
+  recall(snatName: string, serverKey: string): void {
+    const snat = this.snatPools.get(snatName);
+    if (snat === undefined || snat.surrender(serverKey)) return;
+    snat.owe(serverKey);
+    for (const { pool } of this.pools.values()) {
+      if (pool.snat !== snat) continue;
+      const server = pool.servers.find((s) => s.key === serverKey);
+      if (server !== undefined && pool.evict(server)) return;
     }
   }
 
@@ -583,7 +607,7 @@ const unknownName = (what: string, name: string, known: readonly string[]): Plim
 
 const poolStatus = (servers: readonly Server[]): OperStatus => {
   const usable = servers.filter((s) => s.open);
-  const latest = servers.reduce((last, s) => (s.health.last_changed_time > last ? s.health.last_changed_time : last), '');
+  const latest = servers.reduce((last, s) => Math.max(s.health.last_changed_time, last), '');
   return {
     state: usable.length > 0 ? 'OPER_UP' : 'OPER_DOWN',
     reason: `${usable.length} of ${servers.length} servers up`,
@@ -591,7 +615,8 @@ const poolStatus = (servers: readonly Server[]): OperStatus => {
   };
 };
 
-const readCertificate = (tls: { readonly cert: string; readonly key: string }): Certificate => {
+/** Reads a service's PEM files. Throws file_not_found. */
+export const readCertificate = (tls: { readonly cert: string; readonly key: string }): Certificate => {
   const read = (path: string): Buffer => {
     try {
       return readFileSync(path);

@@ -10,7 +10,7 @@ import { Tunnel } from './tunnel.ts';
 const backlog = 65535;
 
 /** Where to listen: an address of our own, or a descriptor that the parent process holds and shares. */
-export type ListenAt = { readonly address: string; readonly port: number } | { readonly socket: Socket };
+export type ListenAt = { readonly address: string; readonly port: number } | { readonly handle: unknown };
 
 export interface Certificate {
   readonly cert: Buffer;
@@ -43,7 +43,7 @@ export class Listener {
         server.on('error', this.onTrouble);
         resolve();
       };
-      if ('socket' in at) server.listen(at.socket as never, backlog, listening);
+      if ('handle' in at) server.listen(at.handle as never, backlog, listening);
       else server.listen({ host: at.address, port: at.port, backlog, exclusive: true }, listening);
     });
   }

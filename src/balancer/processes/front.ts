@@ -4,6 +4,8 @@ import type { BalancerState } from '../engine.ts';
 
 export interface Front {
   apply(configuration: Configuration): Promise<void>;
+  /** Begins to serve clients; after the user has been dropped to. */
+  serve(): Promise<void>;
   administer(pool: string, server: string, to: 'enabled' | 'disabled' | 'draining'): void;
   setMultiplexing(virtualService: string, on: boolean): void;
   state(): Promise<BalancerState>;

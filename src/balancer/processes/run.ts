@@ -85,6 +85,7 @@ export const runBalancer = async (options: RunOptions): Promise<void> => {
   try {
     await front.apply(configuration);
     if (owner !== null) become(configuration.user!, owner);
+    await front.serve();
     adopt(configuration);
     front.note('started', file);
     options.onHangup(() => void reload().catch(() => {}));

@@ -6,6 +6,7 @@ export const singleProcess = (options: EngineOptions): Front => {
   const engine = new EmbeddedEngine(options);
   return {
     apply: (configuration) => engine.apply(configuration),
+    serve: async () => {},
     administer: (pool, server, to) => engine.administer(pool, server, to),
     setMultiplexing: (name, on) => engine.setMultiplexing(name, on),
     state: async () => engine.state(),

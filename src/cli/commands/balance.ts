@@ -6,6 +6,7 @@ import { AccessLog } from '../../balancer/embedded/access-log.ts';
 import type { BalancerEvent } from '../../balancer/engine.ts';
 import { runBalancer } from '../../balancer/processes/run.ts';
 import { singleProcess } from '../../balancer/processes/single.ts';
+import { supervise } from '../../balancer/processes/supervisor.ts';
 import { ExitCode, PlimsollError } from '../../core/errors.ts';
 import { parseDuration } from '../../core/quantity.ts';
 import { balancerHost } from '../balancer-host.ts';
@@ -60,8 +61,24 @@ const run = async (given: Given, shell: Shell): Promise<number> => {
     return ExitCode.ok;
   }
   const announce = (event: BalancerEvent): void => shell.stderr.write(`${eventLine(event)}\n`);
-  const front = singleProcess({ announce, accessLog: accessLog(given.text('access-log'), shell.stdout), configurationFile: file });
-  void workers;
+  const logTarget = given.text('access-log');
+  const log = accessLog(logTarget, shell.stdout);
+  if (workers > 1 && host.listen === null) {
+    throw new PlimsollError('workers_unsupported', {
+      workers,
+      reason: 'without the C library a listener cannot be held without accepting from it',
+    });
+  }
+  const front =
+    workers === 1
+      ? singleProcess({ announce, accessLog: log, configurationFile: file })
+      : supervise({
+          workers,
+          announce,
+          configurationFile: file,
+          listen: host.listen!,
+          program: { module: process.argv[1]!, args: ['balance-worker', ...(logTarget === null ? [] : ['--access-log', logTarget])] },
+        });
   await runBalancer({
     file,
     socketPath: runtimeSocket('balance', given.text('socket'), shell.env),

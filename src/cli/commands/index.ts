@@ -2,9 +2,10 @@
 import type { CommandSpec } from '../command.ts';
 import { disable, drain, enable, reload, set } from './administer.ts';
 import { balance } from './balance.ts';
+import { balanceWorker } from './balance-worker.ts';
 import { doctor } from './doctor.ts';
 import { explain } from './explain.ts';
 import { plan } from './plan.ts';
 import { show } from './show.ts';
 
-export const commands: readonly CommandSpec[] = [doctor, plan, explain, balance, show, reload, drain, enable, disable, set];
+export const commands: readonly CommandSpec[] = [doctor, plan, explain, balance, show, reload, drain, enable, disable, set, balanceWorker];

@@ -92,6 +92,7 @@ export class Pool implements ConnectionOwner {
     waiter.avoid = null;
     waiter.tries = 0;
     waiter.refusals = 0;
+    waiter.queuedAt = 0;
     if (this.queue.length === 0 && this.place(waiter)) return;
     this.enqueue(waiter, false);
   }
@@ -122,6 +123,10 @@ export class Pool implements ConnectionOwner {
     const reuses = this.settings.maxReuse;
     if (connection.state !== 'busy' || (reuses > 0 && connection.served > reuses) || server.administration !== 'enabled' || this.stopping) {
       connection.close(false, this.clock.now);
+      return;
+    }
+    if (this.snat?.owes(server.key) === true) {
+      connection.close(true, this.clock.now);
       return;
     }
     connection.state = 'idle';
@@ -204,6 +209,7 @@ export class Pool implements ConnectionOwner {
       waiter.refused(this.shortage === null ? unavailable.queueTimeout : unavailable.portsTimeout, 'local');
     }
     if (this.queue.length > 0) this.pump();
+    if (this.queue.length > 0 && this.shortServer() !== null) this.noteShortage();
     if (this.shortage !== null) {
       if (this.queue.length > 0) this.shortage.lastWait = now;
       else if (now - this.shortage.lastWait > calmAfter) {
@@ -379,22 +385,23 @@ export class Pool implements ConnectionOwner {
     if (this.stopping) return waiter.refused(unavailable.stopping, 'local');
     if (!this.servers.some((s) => s.open)) return waiter.refused(unavailable.noServer, 'remote');
     const now = this.clock.now;
-    if (this.servers.some((s) => s.open && s.short)) {
-      if (this.shortage === null) {
-        this.shortage = { since: now, lastWait: now, waited: 0 };
-        const ports = this.snat === null ? "the kernel's automatic range" : `snat_pool ${this.snat.name}`;
-        this.report(
-          'ports_short',
-          `pool ${this.settings.name}`,
-          'local',
-          `no source port left in ${ports}: requests wait, servers are not to blame`,
-        );
+    const short = this.shortServer();
+    if (short !== null) {
+      this.noteShortage();
+      if (!again) {
+        this.shortage!.waited++;
+        if (this.snat !== null) {
+          short.counters.local++;
+          short.counters.conn_dropped_before_syn_sent++;
+        }
       }
-      if (!again) this.shortage.waited++;
     }
     if (again) {
       // It keeps its place in time: the oldest goes first.
-      if (waiter.queuedAt === 0) waiter.queuedAt = now;
+      if (waiter.queuedAt === 0) {
+        waiter.queuedAt = now;
+        this.queued.total++;
+      }
       this.queue.unshift(waiter);
       return;
     }
@@ -405,6 +412,24 @@ export class Pool implements ConnectionOwner {
     waiter.queuedAt = now;
     this.queued.total++;
     this.queue.push(waiter);
+  }
+
+  /** A server that could be used but for want of a port; none while it is not known whether ports are to be had. */
+  private shortServer(): Server | null {
+    return this.servers.find((s) => s.open && s.short && this.snat?.asking(s.key) !== true) ?? null;
+  }
+
+  private noteShortage(): void {
+    if (this.shortage !== null) return;
+    const now = this.clock.now;
+    this.shortage = { since: now, lastWait: now, waited: 0 };
+    const ports = this.snat === null ? "the kernel's automatic range" : `snat_pool ${this.snat.name}`;
+    this.report(
+      'ports_short',
+      `pool ${this.settings.name}`,
+      'local',
+      `no source port left in ${ports}: requests wait, servers are not to blame`,
+    );
   }
 
   /** Whether `waiter` has been taken care of: granted, being connected, or refused. False: it has to wait. */
@@ -458,11 +483,7 @@ export class Pool implements ConnectionOwner {
     if (this.snat !== null) {
       lease = this.snat.take(server.key);
       if (lease === null && this.evict(server)) lease = this.snat.take(server.key);
-      if (lease === null) {
-        server.counters.local++;
-        server.counters.conn_dropped_before_syn_sent++;
-        return false;
-      }
+      if (lease === null) return false;
     }
     server.opening++;
     server.load++;

@@ -31,7 +31,7 @@ export const leastConnections = (servers: readonly Candidate[], last: number, le
     let i = last + k;
     if (i >= n) i -= n;
     const s = servers[i]!;
-    if (!s.available || (left !== null && left.has(s))) continue;
+    if (!s.available || left?.has(s)) continue;
     const score = (s.load + 1) / s.weight;
     if (score < bestScore) {
       best = i;
@@ -50,7 +50,7 @@ export const consistentHash = (servers: readonly Candidate[], key: number, left:
   let bestScore = Number.NEGATIVE_INFINITY;
   for (let i = 0; i < servers.length; i++) {
     const s = servers[i]!;
-    if (!s.available || (left !== null && left.has(s))) continue;
+    if (!s.available || left?.has(s)) continue;
     let h = Math.imul(s.hash ^ key, 0x85ebca6b);
     h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);
     h = (h ^ (h >>> 16)) >>> 0;
@@ -72,7 +72,7 @@ export const roundRobin = (servers: readonly Candidate[], credit: number[], left
   let total = 0;
   for (let i = 0; i < servers.length; i++) {
     const s = servers[i]!;
-    if (!s.available || (left !== null && left.has(s))) continue;
+    if (!s.available || left?.has(s)) continue;
     credit[i] = (credit[i] ?? 0) + s.weight;
     total += s.weight;
     if (best < 0 || credit[i]! > credit[best]!) best = i;

@@ -1,10 +1,16 @@
 /** A SNAT pool as the engine uses it: the ledger, which of its addresses are missing on this host, and where more ports may come from. */
-import type { Ending, Lease, PortLedger } from '../../../core/port-ledger.ts';
+import type { Ending, Lease, PortBlock, PortLedger } from '../../../core/port-ledger.ts';
 
 /** Where a worker gets ports from and returns them to. A process that owns its ledger has none. */
 export interface PortLender {
-  /** Asks for ports towards `server`; they arrive later, by `PortLedger.borrow`, and the pools are pumped. */
-  want(snatPool: string, server: string): void;
+  /**
+   * Asks for ports towards `server`; they arrive later, by `PortLedger.borrow`, and the pools are pumped. False if nobody
+   * has any: then those that cool here are the next best.
+   */
+  want(snatPool: string, server: string): boolean;
+  asking(snatPool: string, server: string): boolean;
+  /** Ports that go back. */
+  surrender(snatPool: string, shape: string, block: PortBlock): void;
 }
 
 export class SnatPool {
@@ -16,6 +22,9 @@ export class SnatPool {
   readonly absent = new Map<string, number>();
   private readonly lender: PortLender | null;
   private readonly seconds: () => number;
+  /** Worker: ports promised to others, by server. */
+  private readonly owed = new Map<string, number>();
+  private nextReturn = 0;
 
   constructor(name: string, shape: string, ledger: PortLedger, lender: PortLender | null, seconds: () => number) {
     this.name = name;
@@ -27,13 +36,73 @@ export class SnatPool {
 
   /** A port towards `server` in DESIGN.md's order: free, else the longest-cooled. Null if all are in use. */
   take(server: string): Lease | null {
-    const lease = this.ledger.acquireEarly(server, this.seconds());
-    if (lease === null) this.lender?.want(this.name, server);
-    return lease;
+    const now = this.seconds();
+    if (this.lender === null) return this.ledger.acquireEarly(server, now);
+    const free = this.ledger.acquire(server, now);
+    if (free !== null || this.lender.want(this.name, server)) return free;
+    return this.ledger.acquireEarly(server, now);
+  }
+
+  /** Worker: whether an answer about ports towards `server` is still to come, so that nothing is known yet. */
+  asking(server: string): boolean {
+    return this.lender?.asking(this.name, server) === true;
   }
 
   give(lease: Lease, ending: Ending): void {
     this.ledger.release(lease, ending, this.seconds());
+    if (this.owed.size > 0 && this.owes(lease.server) && this.surrender(lease.server)) this.pay(lease.server);
+  }
+
+  /** Worker: the next port towards `server` that ends its use is not ours. */
+  owe(server: string): void {
+    this.owed.set(server, 1);
+  }
+
+  owes(server: string): boolean {
+    return this.owed.size > 0 && this.owed.has(server);
+  }
+
+  private pay(server: string): void {
+    this.owed.delete(server);
+  }
+
+  /** Worker: returns one port towards `server` that is not in use. Whether there was one. */
+  surrender(server: string): boolean {
+    if (this.lender === null) return false;
+    const now = this.seconds();
+    let blocks = this.ledger.giveBack(server, 1, now);
+    if (blocks.length === 0) {
+      const lease = this.ledger.acquireEarly(server, now);
+      if (lease === null) return false;
+      this.ledger.release(lease, 'we_closed', now);
+      blocks = this.ledger.giveBack(server, 1, now);
+    }
+    for (const block of blocks) this.lender.surrender(this.name, this.shape, block);
+    return blocks.length > 0;
+  }
+
+  /** Worker: returns free ports beyond `spare` of each server, once they were not needed for a while. */
+  returnSpare(spare: number): void {
+    if (this.lender === null) return;
+    const now = this.seconds();
+    if (now < this.nextReturn) return;
+    this.nextReturn = now + 1;
+    const free = new Map<string, number>();
+    for (const space of this.ledger.stats(now)) free.set(space.server, (free.get(space.server) ?? 0) + space.free);
+    for (const [server, count] of free) {
+      if (count <= spare) continue;
+      for (const block of this.ledger.giveBack(server, count - spare, now)) this.lender.surrender(this.name, this.shape, block);
+    }
+  }
+
+  /** Worker: returns all free ports of the servers that `gone` names. */
+  returnOf(gone: (server: string) => boolean): void {
+    if (this.lender === null) return;
+    const now = this.seconds();
+    for (const server of new Set(this.ledger.stats(now).map((s) => s.server))) {
+      if (!gone(server)) continue;
+      for (const block of this.ledger.giveBack(server, 65535, now)) this.lender.surrender(this.name, this.shape, block);
+    }
   }
 
   /** Somebody else on this host has the port. */
