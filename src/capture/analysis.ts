@@ -14,6 +14,7 @@ import type { EndpointFilter } from './filter.ts';
 import { nextPacket } from './format/reader.ts';
 import { type CaptureStream, ended, needBytes, packet } from './format/stream.ts';
 import { mostFiles, packetRef } from './track/incarnations.ts';
+import type { Series } from './track/timeline.ts';
 import { Tracker } from './track/tracker.ts';
 
 export interface AnalysisOptions {
@@ -112,7 +113,9 @@ export class Analysis {
       this.skipped.filtered++;
       return;
     }
-    this.tracker.take(time, packetRef(file, stream.number));
+    segment.time = time;
+    segment.ref = packetRef(file, stream.number);
+    this.tracker.take();
   }
 
   private lastLink = -1;
@@ -143,12 +146,12 @@ export class Analysis {
     const duration = packets === 0 ? 0 : this.last - this.first;
     const uses = [...tracker.uses].sort((x, y) => y.peakHeld - x.peakHeld || y.tried - x.tried || x.index - y.index);
     const plotted: PortsOverTime[] = [];
-    const add = (space: string, id: number): void => {
-      const points = tracker.timeline.points(id, Math.max(this.last, 0));
-      if (points !== null) plotted.push({ space, start: points.start - start, step: points.step, held: points.values });
+    const add = (space: string, series: Series): void => {
+      const points = tracker.timeline.points(series, Math.max(this.last, 0));
+      plotted.push({ space, start: points.start - start, step: points.step, held: points.values });
     };
-    add('all', -1);
-    for (const use of uses.slice(0, 8)) add(words.space(use), use.index);
+    if (tracker.segments > 0) add('all', tracker.total);
+    for (const use of uses.slice(0, 8)) if (use.series !== null) add(words.space(use), use.series);
     return {
       files: streams.map((s, i) => ({
         name: s.name,

@@ -32,7 +32,10 @@ export const painter = (output: Output, env: Shell['env']): Paint => {
 };
 
 /** Columns that `text` takes on a terminal; colours take none. */
-export const width = (text: string): number => stringWidth(text);
+export const width = (text: string): number => (narrow.test(text) ? text.length : stringWidth(text));
+
+/** What nearly all text here is made of: printable ASCII, Latin-1, dashes, quotes, ellipsis, arrows, box drawing. One column each. */
+const narrow = /^[\u0020-\u007e\u00a1-\u00ac\u00ae-\u00ff\u2013\u2014\u2018-\u201d\u2026\u2190-\u2193\u2500-\u257f\u25b6\u25c0]*$/;
 
 /** `text` padded (or cut, with an ellipsis) to exactly `columns`. Colours inside `text` are only safe when it fits. */
 export const pad = (text: string, columns: number, align: 'left' | 'right' = 'left'): string => {

@@ -1,5 +1,8 @@
 /** One TCP segment, as the tracker wants it: filled in place, because one object per packet would cost more than the decoding. */
 export class Segment {
+  /** Seconds since the capture's epoch, and the packet's name. Here rather than as arguments: a double that is passed is allocated. */
+  time = 0.5;
+  ref = 0.5;
   /** 4 or 6. */
   family = 4;
   /** An IPv4 address as a signed 32-bit number; an IPv6 address as its number in `AddressBook`. */

@@ -44,8 +44,7 @@ export class Explainer implements TrackerSink {
   }
 
   wantsAccepted(use: PortUse): boolean {
-    const bucket = this.settled.get(`time_wait_accepted accepted ${use.index}`);
-    return bucket === undefined || bucket.cases.length < this.keep;
+    return use.examples < this.keep;
   }
 
   attempt(attempt: Attempt): void {
@@ -98,7 +97,7 @@ export class Explainer implements TrackerSink {
     const { use, previous } = attempt;
     // Counting walks every connection that is remembered: once a second per port space is often enough.
     if (attempt.endedAt - use.recentAt >= 1 || use.recentAt > attempt.endedAt) {
-      use.recent = [this.tracker.portsWithin(use, 60, attempt.endedAt), this.tracker.portsWithin(use, 120, attempt.endedAt)];
+      use.recent = this.tracker.portsWithin(use, attempt.endedAt);
       use.recentAt = attempt.endedAt;
     }
     return {

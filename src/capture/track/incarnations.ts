@@ -92,13 +92,17 @@ export const INNER = 1 << 19;
 export const intStride = 48;
 export const doubleStride = 24;
 
+/** Rows there is room for at first: 25 MB of address space, of which the system gives memory only to what is written. */
+const firstRows = 131_072;
+
 export class Incarnations {
-  private buffer = new ArrayBuffer(256 * intStride * 4);
+  private buffer = new ArrayBuffer(firstRows * intStride * 4);
   ints = new Int32Array(this.buffer);
   doubles = new Float64Array(this.buffer);
-  private generations = new Int32Array(256);
+  private generations = new Int32Array(firstRows);
   private free: number[] = [];
-  private used = 0;
+  /** Rows beyond this were never used. */
+  used = 0;
   /** Rows in use. */
   live = 0;
   peak = 0;
@@ -138,8 +142,8 @@ export class Incarnations {
 
   private grow(): void {
     const old = this.ints;
-    // By half beyond some size: doubling a large table would hold three times what is needed while it copies.
-    const rows = this.used < 32_768 ? this.used * 2 : Math.floor(this.used * 1.5);
+    // By half: doubling a large table would hold three times what is needed while it copies.
+    const rows = Math.floor(this.used * 1.5);
     this.buffer = new ArrayBuffer(rows * intStride * 4);
     this.ints = new Int32Array(this.buffer);
     this.doubles = new Float64Array(this.buffer);

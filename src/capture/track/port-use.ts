@@ -1,5 +1,6 @@
 /** What a capture shows of one port space: the source ports from one address towards one destination address and port. */
 import { PortSet } from '../../core/port-range.ts';
+import type { Series } from './timeline.ts';
 
 /** One destination address and port, from whatever source. */
 export class Destination {
@@ -72,6 +73,10 @@ export class PortUse {
   translatedTo = -1;
   lastTranslation = Number.NEGATIVE_INFINITY;
   firstTranslation = Number.POSITIVE_INFINITY;
+  /** Accepted reuses that are kept as examples. */
+  examples = 0;
+  /** Ports held over time; null for spaces too small to be worth a curve. */
+  series: Series | null = null;
   readonly beats: Beat[] = [];
   /** `ports in the last 60 s, 120 s` as last counted, and when. */
   recent: readonly [number, number] = [0, 0];

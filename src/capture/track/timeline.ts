@@ -5,7 +5,7 @@
 export const timelineSteps = 240;
 const mostSeries = 24;
 
-class Series {
+export class Series {
   /** Highest and last value of each step; -1 where nothing changed. */
   readonly highest = new Int32Array(timelineSteps).fill(-1);
   readonly last = new Int32Array(timelineSteps).fill(-1);
@@ -15,21 +15,22 @@ export class Timeline {
   /** Seconds per step. */
   step = 0.05;
   private start = Number.NaN;
-  private readonly series = new Map<number, Series>();
+  private readonly series: Series[] = [];
 
-  /** The value of series `id` is `value` from `time` on. False if there is no place for another series. */
-  record(id: number, time: number, value: number): boolean {
-    let series = this.series.get(id);
-    if (series === undefined) {
-      if (this.series.size >= mostSeries) return false;
-      series = new Series();
-      this.series.set(id, series);
-      if (Number.isNaN(this.start)) this.start = time;
-    }
+  /** Another series, or null if there is no place for one. */
+  add(): Series | null {
+    if (this.series.length >= mostSeries) return null;
+    const series = new Series();
+    this.series.push(series);
+    return series;
+  }
+
+  /** The value of `series` is `value` from `time` on. */
+  record(series: Series, time: number, value: number): void {
+    if (Number.isNaN(this.start)) this.start = time;
     const at = this.place(time);
     if (value > series.highest[at]!) series.highest[at] = value;
     series.last[at] = value;
-    return true;
   }
 
   private place(time: number): number {
@@ -40,7 +41,7 @@ export class Timeline {
 
   private fold(): void {
     this.step *= 2;
-    for (const { highest, last } of this.series.values()) {
+    for (const { highest, last } of this.series) {
       for (let i = 0; i < timelineSteps / 2; i++) {
         highest[i] = Math.max(highest[2 * i]!, highest[2 * i + 1]!);
         last[i] = last[2 * i + 1]! >= 0 ? last[2 * i + 1]! : last[2 * i]!;
@@ -50,10 +51,8 @@ export class Timeline {
     }
   }
 
-  /** The highest value of each step up to `until`, with the time the first step begins; null for a series that is not kept. */
-  points(id: number, until: number): { readonly start: number; readonly step: number; readonly values: readonly number[] } | null {
-    const series = this.series.get(id);
-    if (series === undefined) return null;
+  /** The highest value of each step up to `until`, with the time the first step begins. */
+  points(series: Series, until: number): { readonly start: number; readonly step: number; readonly values: readonly number[] } {
     const end = this.place(until);
     const values: number[] = [];
     let carried = 0;

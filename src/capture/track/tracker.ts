@@ -10,13 +10,14 @@
  *             ├─▶ REFUSED
  *             └─(130 s)▶ ABANDONED
  */
+import { PortSet } from '../../core/port-range.ts';
 import { ACK, FIN, RST, type Segment, SYN } from '../decode/segment.ts';
 import { type Attempt, type HeldState, logPacket, type Outcome, type Previous } from './attempt.ts';
 import { Deadlines } from './deadlines.ts';
 import * as R from './incarnations.ts';
-import { Incarnations, type PacketRef } from './incarnations.ts';
+import { Incarnations } from './incarnations.ts';
 import { Destination, PortUse } from './port-use.ts';
-import { Timeline } from './timeline.ts';
+import { type Series, Timeline } from './timeline.ts';
 import { TupleTable } from './tuple-table.ts';
 
 /** Linux's TIME_WAIT (include/net/tcp.h), in seconds. */
@@ -29,6 +30,9 @@ export const longestAttempt = 130;
 const duplicateWithin = 0.001;
 /** The two sides of a NAT see one SYN within this, clocks of two capturing hosts included. */
 const pairWithin = 5;
+
+/** 2 MB of address space: untouched pages cost nothing, moving a hash table does. */
+const firstSlots = 1 << 17;
 
 export interface TrackerSink {
   /** A handshake worth telling about has ended. */
@@ -77,41 +81,46 @@ export class Tracker {
   private readonly useTable: TupleTable;
   private readonly destinationTable: TupleTable;
   private readonly destinations: Destination[] = [];
-  /** SYNs by destination, port and initial sequence number, which a NAT leaves as they are. */
-  private readonly pairTable: TupleTable;
+  /**
+   * The last SYNs, row and generation, by destination and initial sequence number, which a NAT leaves as they are. A slot is
+   * overwritten by the next SYN that lands in it: the two sides of a translation are milliseconds apart.
+   */
+  private readonly pairs = new Int32Array(2 << 14);
   private readonly attempts = new Map<number, Attempt>();
   private readonly releasing = new Deadlines(timeWait);
   private readonly forgetting = new Deadlines(remembered);
   private readonly abandoning = new Deadlines(longestAttempt);
   private nextDue = Number.POSITIVE_INFINITY;
+  /** Ports held over time, of all spaces together. */
+  readonly total: Series;
   private heldInAll = 0;
   peakHeld = 0;
 
   constructor(segment: Segment, sink: TrackerSink, seed: number) {
     this.segment = segment;
     this.sink = sink;
-    this.v4 = new TupleTable(seed, 16384);
+    this.total = this.timeline.add()!;
+    this.v4 = new TupleTable(seed, firstSlots);
     this.v6 = new TupleTable(seed);
     this.useTable = new TupleTable(seed);
     this.destinationTable = new TupleTable(seed);
-    this.pairTable = new TupleTable(seed);
   }
 
-  /** Takes in `segment`, seen at `time` as packet `ref`. */
-  take(time: number, ref: PacketRef): void {
+  /** Takes in `segment`. */
+  take(): void {
     this.segments++;
-    if (time > this.now) {
-      this.now = time;
-      if (time >= this.nextDue) this.advance(time);
-    }
     const { source, destination, sourcePort, destinationPort, flags, family } = this.segment;
+    if (this.segment.time > this.now) {
+      this.now = this.segment.time;
+      if (this.now >= this.nextDue) this.advance(this.now);
+    }
     const side = source < destination || (source === destination && sourcePort <= destinationPort) ? 0 : 1;
     const a = side === 0 ? source : destination;
     const b = side === 0 ? destination : source;
     const ports = side === 0 ? (sourcePort << 16) | destinationPort : (destinationPort << 16) | sourcePort;
     const row = family === 4 ? this.v4.get(a, b, ports) : this.v6.get(a, b, ports);
     if ((flags & (SYN | RST | FIN)) === 0 && row >= 0 && (this.incarnations.ints[row * R.intStride + R.STATE]! & R.STATE_MASK) === R.OPEN) {
-      this.touch(row, side, time, ref);
+      this.touch(row, side);
       return;
     }
     if (flags & RST) this.rsts++;
@@ -119,24 +128,25 @@ export class Tracker {
     if (flags & SYN) {
       if (flags & ACK) {
         this.synAcks++;
-        this.synAck(row, side, a, b, ports, time, ref);
+        this.synAck(row, side, a, b, ports);
       } else {
         this.syns++;
-        this.syn(row, side, a, b, ports, time, ref);
+        this.syn(row, side, a, b, ports);
       }
-    } else if (row < 0) this.stranger(side, a, b, ports, time, ref);
-    else this.inState(row, side, time, ref);
+    } else if (row < 0) this.stranger(side, a, b, ports);
+    else this.inState(row, side);
   }
 
   // --- what every segment of a known connection leaves behind ---
 
-  private touch(row: number, side: number, time: number, ref: PacketRef): void {
+  private touch(row: number, side: number): void {
     const { ints, doubles } = this.incarnations;
     const i = row * R.intStride;
     const d = row * R.doubleStride;
-    const { seq, ack, payload, flags, hasTimestamp, timestamp } = this.segment;
-    doubles[d + R.LAST_TIME + side] = time;
-    doubles[d + R.LAST_REF + side] = ref;
+    const { segment } = this;
+    const { seq, ack, payload, flags, hasTimestamp, timestamp } = segment;
+    doubles[d + R.LAST_TIME + side] = segment.time;
+    doubles[d + R.LAST_REF + side] = segment.ref;
     if (payload > 0 || (flags & FIN) !== 0) {
       const end = (seq + payload + (flags & FIN)) | 0;
       const ahead = (end - ints[i + R.NEXT + side]!) | 0;
@@ -154,14 +164,14 @@ export class Tracker {
 
   // --- SYN ---
 
-  private syn(row: number, side: number, a: number, b: number, ports: number, time: number, ref: PacketRef): void {
-    if (row >= 0 && this.sameSyn(row, side, time, ref)) return;
+  private syn(row: number, side: number, a: number, b: number, ports: number): void {
+    if (row >= 0 && this.sameSyn(row, side)) return;
     let previous = row;
     if (row >= 0) {
       const { ints } = this.incarnations;
       const i = row * R.intStride;
       const state = ints[i + R.STATE]! & R.STATE_MASK;
-      if (state === R.SYN_SENT) this.conclude(row, 'ignored', time);
+      if (state === R.SYN_SENT) this.conclude(row, 'ignored', this.segment.time);
       // An attempt that led nowhere tells nothing of what the destination holds: what came before it does.
       if (state === R.SYN_SENT || state === R.REFUSED || state === R.ABANDONED) {
         const earlier = ints[i + R.PREVIOUS]!;
@@ -176,9 +186,9 @@ export class Tracker {
     }
     this.tried++;
     if (previous >= 0) this.release(previous);
-    const fresh = this.begin(side, a, b, ports, time, ref, R.SYN_SENT, side);
+    const fresh = this.begin(side, a, b, ports, R.SYN_SENT, side);
     const i = fresh * R.intStride;
-    const { seq, hasTimestamp, timestamp, family } = this.segment;
+    const { seq, hasTimestamp, timestamp } = this.segment;
     const now = this.incarnations;
     now.ints[i + R.SYN_SEQ] = seq;
     now.ints[i + R.SYNS] = 1;
@@ -199,13 +209,13 @@ export class Tracker {
     if (previous >= 0) {
       now.ints[i + R.PREVIOUS] = previous;
       now.ints[i + R.PREVIOUS_GENERATION] = now.generation(previous);
-      this.noteReuse(previous, side, time, use);
+      this.noteReuse(previous, side, use);
     }
-    this.pair(fresh, use, family, time);
+    this.pair(fresh, use);
   }
 
   /** Whether the SYN at hand is one that this row already knows: a retry, or the same packet twice. */
-  private sameSyn(row: number, side: number, time: number, ref: PacketRef): boolean {
+  private sameSyn(row: number, side: number): boolean {
     const { ints, doubles } = this.incarnations;
     const i = row * R.intStride;
     const d = row * R.doubleStride;
@@ -217,11 +227,11 @@ export class Tracker {
       // Captured out of order: what follows a SYN was seen just before it.
       const behind = (ints[i + R.NEXT + side]! - seq) | 0;
       const adopted = state === R.ANSWERED && client === side ? seq === ints[i + R.SYN_SEQ] : behind >= 1 && behind < 100_000;
-      if (!adopted || time - doubles[d + R.SYN_TIME]! > 1 || state > R.CLOSED) return false;
+      if (!adopted || this.segment.time - doubles[d + R.SYN_TIME]! > 1 || state > R.CLOSED) return false;
       ints[i + R.STATE] = (word & ~(R.MIDSTREAM | R.CLIENT_B)) | (side === 1 ? R.CLIENT_B : 0);
       ints[i + R.SYN_SEQ] = seq;
       ints[i + R.SYNS] = 1;
-      doubles[d + R.SYN_REF] = ref;
+      doubles[d + R.SYN_REF] = this.segment.ref;
       this.midstream--;
       this.tried++;
       this.answered++;
@@ -234,11 +244,11 @@ export class Tracker {
     if (client !== side) {
       // Both sides open at once (RFC 9293 3.5): each SYN answers the other.
       if (state !== R.SYN_SENT) return false;
-      this.accept(row, side, time, ref);
+      this.accept(row, side);
       return true;
     }
     if (seq !== ints[i + R.SYN_SEQ]) return false;
-    const since = time - doubles[d + R.LAST_SYN_TIME]!;
+    const since = this.segment.time - doubles[d + R.LAST_SYN_TIME]!;
     const attempt = (word & R.WATCHED) === 0 ? undefined : this.attempts.get(row);
     if (state > R.ANSWERED || (since < duplicateWithin && attempt?.heard !== true)) {
       this.duplicates++;
@@ -246,7 +256,7 @@ export class Tracker {
     }
     this.retried++;
     ints[i + R.SYNS]!++;
-    doubles[d + R.LAST_SYN_TIME] = time;
+    doubles[d + R.LAST_SYN_TIME] = this.segment.time;
     this.uses[ints[i + R.USE]!]!.syns++;
     if (hasTimestamp) ints[i + R.STAMP + side] = timestamp;
     if (state === R.ANSWERED) {
@@ -258,17 +268,17 @@ export class Tracker {
     if (!watched.heard) watched.silent++;
     watched.heard = false;
     watched.syns++;
-    this.log(watched, 'client', time, ref);
+    this.log(watched, 'client');
     return true;
   }
 
-  private noteReuse(previous: number, side: number, time: number, use: PortUse): void {
+  private noteReuse(previous: number, side: number, use: PortUse): void {
     const { ints, doubles } = this.incarnations;
     const word = ints[previous * R.intStride + R.STATE]!;
     const state = word & R.STATE_MASK;
     if (state === R.REFUSED || state === R.ABANDONED || state === R.SYN_SENT) return;
     const d = previous * R.doubleStride;
-    const interval = Math.max(0, time - Math.max(doubles[d + R.LAST_TIME]!, doubles[d + R.LAST_TIME + 1]!));
+    const interval = Math.max(0, this.segment.time - Math.max(doubles[d + R.LAST_TIME]!, doubles[d + R.LAST_TIME + 1]!));
     if (interval < use.shortestReuse) use.shortestReuse = interval;
     const closer = (word & R.CLOSER_B) === 0 ? 0 : 1;
     if (state === R.CLOSED && closer !== side && interval < timeWait) {
@@ -278,39 +288,37 @@ export class Tracker {
   }
 
   /** Looks for this SYN on the other side of a NAT: same destination, same initial sequence number, another source. */
-  private pair(row: number, use: PortUse, family: number, time: number): void {
+  private pair(row: number, use: PortUse): void {
     const { ints, doubles } = this.incarnations;
     const i = row * R.intStride;
     ints[i + R.PAIR] = -1;
-    const port = use.destinationPort | (family === 6 ? 0x10000 : 0);
     const seq = ints[i + R.SYN_SEQ]!;
-    const other = this.pairTable.get(use.destinationAddress, seq, port);
-    if (other >= 0 && other !== row) {
-      const o = other * R.intStride;
-      const state = ints[o + R.STATE]!;
-      const theirs = this.uses[ints[o + R.USE]!]!;
-      const close = Math.abs(time - doubles[other * R.doubleStride + R.LAST_SYN_TIME]!) < pairWithin;
-      const sameStamp = ints[o + R.SYN_STAMP] === ints[i + R.SYN_STAMP] || ints[o + R.SYNS]! > 1;
-      if (state !== 0 && ints[o + R.SYN_SEQ] === seq && theirs.source !== use.source && close && sameStamp && ints[o + R.PAIR] === -1) {
-        ints[o + R.PAIR] = row;
-        ints[o + R.PAIR_GENERATION] = this.incarnations.generation(row);
-        ints[o + R.STATE]! |= R.INNER;
-        ints[i + R.PAIR] = other;
-        ints[i + R.PAIR_GENERATION] = this.incarnations.generation(other);
-        this.translated++;
-        theirs.translated++;
-        theirs.translatedTo = use.index;
-        theirs.lastTranslation = time;
-        if (time < theirs.firstTranslation) theirs.firstTranslation = time;
-        return;
-      }
-    }
-    this.pairTable.set(use.destinationAddress, seq, port, row);
+    const slot = ((Math.imul(seq ^ use.destinationPort, 0x9e3779b1) ^ Math.imul(use.destinationAddress, 0x85ebca6b)) >>> 18) << 1;
+    const other = this.pairs[slot]!;
+    const generation = this.pairs[slot + 1]!;
+    this.pairs[slot] = row;
+    this.pairs[slot + 1] = this.incarnations.generation(row);
+    const o = other * R.intStride;
+    if (!this.incarnations.alive(other, generation) || ints[o + R.SYN_SEQ] !== seq || ints[o + R.PAIR] !== -1) return;
+    const theirs = this.uses[ints[o + R.USE]!]!;
+    if (theirs.destination !== use.destination || theirs.source === use.source) return;
+    if (Math.abs(this.segment.time - doubles[other * R.doubleStride + R.LAST_SYN_TIME]!) >= pairWithin) return;
+    if (ints[o + R.SYN_STAMP] !== ints[i + R.SYN_STAMP] && ints[o + R.SYNS]! <= 1) return;
+    ints[o + R.PAIR] = row;
+    ints[o + R.PAIR_GENERATION] = this.incarnations.generation(row);
+    ints[o + R.STATE]! |= R.INNER;
+    ints[i + R.PAIR] = other;
+    ints[i + R.PAIR_GENERATION] = generation;
+    this.translated++;
+    theirs.translated++;
+    theirs.translatedTo = use.index;
+    theirs.lastTranslation = this.segment.time;
+    if (this.segment.time < theirs.firstTranslation) theirs.firstTranslation = this.segment.time;
   }
 
   // --- SYN-ACK ---
 
-  private synAck(row: number, side: number, a: number, b: number, ports: number, time: number, ref: PacketRef): void {
+  private synAck(row: number, side: number, a: number, b: number, ports: number): void {
     const { seq, ack, hasTimestamp, timestamp } = this.segment;
     const client = 1 - side;
     const { ints, doubles } = this.incarnations;
@@ -320,10 +328,10 @@ export class Tracker {
       const state = word & R.STATE_MASK;
       const mine = ((word & R.CLIENT_B) === 0 ? 0 : 1) === client && ((ack - 1) | 0) === ints[i + R.SYN_SEQ];
       if (mine && state === R.SYN_SENT) {
-        this.accept(row, side, time, ref);
+        this.accept(row, side);
         const d = row * R.doubleStride;
-        doubles[d + R.LAST_TIME + side] = time;
-        doubles[d + R.LAST_REF + side] = ref;
+        doubles[d + R.LAST_TIME + side] = this.segment.time;
+        doubles[d + R.LAST_REF + side] = this.segment.ref;
         ints[i + R.NEXT + side] = (seq + 1) | 0;
         ints[i + R.ACKED + side] = ack;
         if (hasTimestamp) {
@@ -334,21 +342,21 @@ export class Tracker {
       }
       if (mine && state <= R.OPEN) {
         const d = row * R.doubleStride;
-        if (doubles[d + R.ANSWER_REF] !== 0 && time - doubles[d + R.ANSWER_TIME]! > duplicateWithin) this.repeated++;
-        doubles[d + R.ANSWER_TIME] = time;
-        doubles[d + R.ANSWER_REF] = ref;
+        if (doubles[d + R.ANSWER_REF] !== 0 && this.segment.time - doubles[d + R.ANSWER_TIME]! > duplicateWithin) this.repeated++;
+        doubles[d + R.ANSWER_TIME] = this.segment.time;
+        doubles[d + R.ANSWER_REF] = this.segment.ref;
         return;
       }
       if (state === R.SYN_SENT) {
         const attempt = this.attempts.get(row);
-        if (attempt !== undefined) this.log(attempt, 'server', time, ref);
+        if (attempt !== undefined) this.log(attempt, 'server');
         return;
       }
       if (state < R.CLOSED) return;
       this.release(row);
     }
     // The SYN is not in the capture.
-    const fresh = this.begin(client, a, b, ports, time, ref, R.ANSWERED, side);
+    const fresh = this.begin(client, a, b, ports, R.ANSWERED, side);
     const i = fresh * R.intStride;
     const now = this.incarnations;
     now.ints[i + R.STATE]! |= R.MIDSTREAM;
@@ -356,37 +364,40 @@ export class Tracker {
     now.ints[i + R.NEXT + client] = ack;
     now.ints[i + R.NEXT + side] = (seq + 1) | 0;
     now.ints[i + R.PAIR] = -1;
-    now.doubles[fresh * R.doubleStride + R.ANSWER_TIME] = time;
-    now.doubles[fresh * R.doubleStride + R.ANSWER_REF] = ref;
+    now.doubles[fresh * R.doubleStride + R.ANSWER_TIME] = this.segment.time;
+    now.doubles[fresh * R.doubleStride + R.ANSWER_REF] = this.segment.ref;
     if (row >= 0) this.forget(row);
     this.midstream++;
   }
 
   /** The handshake of `row` was answered. */
-  private accept(row: number, side: number, time: number, ref: PacketRef): void {
+  private accept(row: number, side: number): void {
     const { ints, doubles } = this.incarnations;
     const i = row * R.intStride;
     const d = row * R.doubleStride;
     ints[i + R.STATE] = (ints[i + R.STATE]! & ~R.STATE_MASK) | R.ANSWERED;
-    doubles[d + R.ANSWER_TIME] = time;
-    doubles[d + R.ANSWER_REF] = ref;
+    doubles[d + R.ANSWER_TIME] = this.segment.time;
+    doubles[d + R.ANSWER_REF] = this.segment.ref;
     this.answered++;
     this.carrying++;
     const use = this.uses[ints[i + R.USE]!]!;
     use.answered++;
-    use.destination.accept(time);
+    use.destination.accept(this.segment.time);
     const previous = ints[i + R.PREVIOUS]!;
     const kept = previous >= 0 && this.incarnations.alive(previous, ints[i + R.PREVIOUS_GENERATION]!);
     const p = previous * R.doubleStride;
     const idle = kept ? doubles[d + R.SYN_TIME]! - Math.max(doubles[p + R.LAST_TIME]!, doubles[p + R.LAST_TIME + 1]!) : 0;
     if (kept && idle < timeWait && (ints[i + R.STATE]! & R.WATCHED) === 0 && this.heldState(previous, 1 - side) === 'time_wait') {
       use.timeWaitAccepted++;
-      if (this.sink.wantsAccepted(use)) this.watch(row);
+      if (this.sink.wantsAccepted(use)) {
+        use.examples++;
+        this.watch(row);
+      }
     }
     const attempt = (ints[i + R.STATE]! & R.WATCHED) === 0 ? undefined : this.attempts.get(row);
     if (attempt !== undefined) {
-      this.log(attempt, 'server', time, ref);
-      this.end(row, attempt, 'answered', time);
+      this.log(attempt, 'server');
+      this.end(row, attempt, 'answered', this.segment.time);
     }
     if (kept) this.forget(previous);
     ints[i + R.PREVIOUS] = -1;
@@ -395,13 +406,13 @@ export class Tracker {
   // --- everything else ---
 
   /** A segment of a 4-tuple that is not known, and no SYN. */
-  private stranger(side: number, a: number, b: number, ports: number, time: number, ref: PacketRef): void {
+  private stranger(side: number, a: number, b: number, ports: number): void {
     // A lone RST says that somebody holds nothing: there is nothing to follow.
     if (this.segment.flags & RST) return;
     // Who opened it is a guess: services have the lower port.
     const lowerIsA = ports >>> 16 < (ports & 0xffff);
     const client = lowerIsA ? 1 : 0;
-    const row = this.begin(client, a, b, ports, time, ref, R.OPEN, side);
+    const row = this.begin(client, a, b, ports, R.OPEN, side);
     const { ints } = this.incarnations;
     const i = row * R.intStride;
     ints[i + R.STATE]! |= R.MIDSTREAM;
@@ -409,12 +420,12 @@ export class Tracker {
     ints[i + R.NEXT + 1 - side] = this.segment.ack;
     ints[i + R.PAIR] = -1;
     this.midstream++;
-    this.touch(row, side, time, ref);
-    if (this.segment.flags & FIN) this.fin(row, side, time, ref);
+    this.touch(row, side);
+    if (this.segment.flags & FIN) this.fin(row, side);
   }
 
   /** A segment without SYN of a known connection, unless it is open and the segment ordinary. */
-  private inState(row: number, side: number, time: number, ref: PacketRef): void {
+  private inState(row: number, side: number): void {
     const { ints, doubles } = this.incarnations;
     const i = row * R.intStride;
     const d = row * R.doubleStride;
@@ -422,32 +433,32 @@ export class Tracker {
     const state = word & R.STATE_MASK;
     const { flags, ack, payload } = this.segment;
     if (state === R.SYN_SENT) {
-      if (((word & R.CLIENT_B) === 0 ? 0 : 1) === side) this.fromClient(row, side, time, ref);
-      else this.fromServer(row, side, time, ref);
+      if (((word & R.CLIENT_B) === 0 ? 0 : 1) === side) this.fromClient(row, side);
+      else this.fromServer(row, side);
       return;
     }
     if (state === R.REFUSED || state === R.ABANDONED) return;
     if (state === R.RESET) {
       // The RST was not believed (RFC 5961 3.2), or it was forged: they go on talking.
-      if (payload > 0 && time - doubles[d + R.RST_TIME]! > 1 && (flags & RST) === 0) {
+      if (payload > 0 && this.segment.time - doubles[d + R.RST_TIME]! > 1 && (flags & RST) === 0) {
         ints[i + R.STATE] = (word & ~R.STATE_MASK) | R.OPEN;
-        this.count(row, time);
-        this.touch(row, side, time, ref);
+        this.count(row);
+        this.touch(row, side);
       }
       return;
     }
     if (flags & RST) {
-      this.touchTime(row, side, time, ref);
-      doubles[d + R.RST_REF] = ref;
-      doubles[d + R.RST_TIME] = time;
+      this.touchTime(row, side);
+      doubles[d + R.RST_REF] = this.segment.ref;
+      doubles[d + R.RST_TIME] = this.segment.time;
       doubles[d + R.RESET_BY] = side;
       ints[i + R.STATE] = (ints[i + R.STATE]! & ~R.STATE_MASK) | R.RESET | R.HAS_RST;
-      this.closing(row, time);
+      this.closing(row);
       this.release(row);
-      this.queueForgetting(row, time);
+      this.queueForgetting(row);
       return;
     }
-    this.touch(row, side, time, ref);
+    this.touch(row, side);
     if (state === R.ANSWERED) {
       const client = (word & R.CLIENT_B) === 0 ? 0 : 1;
       if (side === client || payload > 0) ints[i + R.STATE] = (ints[i + R.STATE]! & ~R.STATE_MASK) | R.OPEN;
@@ -455,21 +466,21 @@ export class Tracker {
     const other = 1 - side;
     if (doubles[d + R.FIN_REF + other] !== 0 && (flags & ACK) !== 0 && ack === ints[i + R.FIN_END + other])
       ints[i + R.STATE]! |= R.FIN_ACKED << other;
-    if (flags & FIN) this.fin(row, side, time, ref);
+    if (flags & FIN) this.fin(row, side);
   }
 
-  private touchTime(row: number, side: number, time: number, ref: PacketRef): void {
+  private touchTime(row: number, side: number): void {
     const d = row * R.doubleStride;
-    this.incarnations.doubles[d + R.LAST_TIME + side] = time;
-    this.incarnations.doubles[d + R.LAST_REF + side] = ref;
+    this.incarnations.doubles[d + R.LAST_TIME + side] = this.segment.time;
+    this.incarnations.doubles[d + R.LAST_REF + side] = this.segment.ref;
   }
 
-  private fin(row: number, side: number, time: number, ref: PacketRef): void {
+  private fin(row: number, side: number): void {
     const { ints, doubles } = this.incarnations;
     const i = row * R.intStride;
     const d = row * R.doubleStride;
     if (doubles[d + R.FIN_REF + side] !== 0) return;
-    doubles[d + R.FIN_REF + side] = ref;
+    doubles[d + R.FIN_REF + side] = this.segment.ref;
     ints[i + R.FIN_END + side] = (this.segment.seq + this.segment.payload + 1) | 0;
     const word = ints[i + R.STATE]!;
     const both = doubles[d + R.FIN_REF + 1 - side] !== 0;
@@ -478,44 +489,44 @@ export class Tracker {
       return;
     }
     ints[i + R.STATE] = (word & ~R.STATE_MASK) | R.CLOSED;
-    this.closing(row, time);
+    this.closing(row);
     if (word & R.COUNTED_OPEN) {
       ints[i + R.STATE]! &= ~R.COUNTED_OPEN;
       this.uses[ints[i + R.USE]!]!.open--;
     }
-    this.releasing.push(row, this.incarnations.generation(row), time);
-    this.nextDue = Math.min(this.nextDue, time + timeWait);
-    this.queueForgetting(row, time);
+    this.releasing.push(row, this.incarnations.generation(row), this.segment.time);
+    this.nextDue = Math.min(this.nextDue, this.segment.time + timeWait);
+    this.queueForgetting(row);
   }
 
   /** The server's segment, no SYN-ACK, while a SYN is under way. */
-  private fromServer(row: number, side: number, time: number, ref: PacketRef): void {
+  private fromServer(row: number, side: number): void {
     const { flags, ack } = this.segment;
     const { ints } = this.incarnations;
     const i = row * R.intStride;
     const expected = (ints[i + R.SYN_SEQ]! + 1) | 0;
     if (flags & RST) {
       // RFC 9293 3.10.7.3: without an acknowledgement of this very SYN the client does not believe it.
-      if ((flags & ACK) !== 0 && ack === expected) this.refuse(row, time, ref);
-      else if (ints[i + R.STATE]! & R.WATCHED) this.log(this.attempts.get(row)!, 'server', time, ref);
+      if ((flags & ACK) !== 0 && ack === expected) this.refuse(row);
+      else if (ints[i + R.STATE]! & R.WATCHED) this.log(this.attempts.get(row)!, 'server');
       return;
     }
     if ((flags & ACK) === 0) return;
     if (ack === expected) {
       // Its SYN-ACK is not in the capture.
-      this.accept(row, side, time, ref);
-      this.inState(row, side, time, ref);
+      this.accept(row, side);
+      this.inState(row, side);
       return;
     }
     const attempt = this.attempts.get(row) ?? this.watch(row);
     attempt.oldAcks++;
     attempt.oldAck = ack;
     attempt.heard = true;
-    this.log(attempt, 'server', time, ref);
+    this.log(attempt, 'server');
   }
 
   /** The client's segment, no SYN, while its SYN is under way. */
-  private fromClient(row: number, side: number, time: number, ref: PacketRef): void {
+  private fromClient(row: number, side: number): void {
     const { flags, seq } = this.segment;
     const { ints } = this.incarnations;
     const i = row * R.intStride;
@@ -523,22 +534,22 @@ export class Tracker {
     if (flags & RST) {
       if (attempt !== undefined && attempt.oldAcks > 0 && seq === attempt.oldAck) {
         attempt.clientReset = true;
-        this.log(attempt, 'client', time, ref);
+        this.log(attempt, 'client');
         return;
       }
       if (seq === ((ints[i + R.SYN_SEQ]! + 1) | 0) || seq === ints[i + R.SYN_SEQ]) {
-        this.conclude(row, 'aborted', time);
+        this.conclude(row, 'aborted', this.segment.time);
         ints[i + R.STATE] = (ints[i + R.STATE]! & ~R.STATE_MASK) | R.ABANDONED;
         this.release(row);
-        this.queueForgetting(row, time);
+        this.queueForgetting(row);
       }
       return;
     }
     if (seq === ((ints[i + R.SYN_SEQ]! + 1) | 0)) {
       // The SYN-ACK is not in the capture, or comes later in it.
-      this.accept(row, 1 - side, time, ref);
+      this.accept(row, 1 - side);
       this.incarnations.doubles[row * R.doubleStride + R.ANSWER_REF] = 0;
-      this.inState(row, side, time, ref);
+      this.inState(row, side);
       return;
     }
     const previous = ints[i + R.PREVIOUS]!;
@@ -548,7 +559,7 @@ export class Tracker {
     const state = ints[p + R.STATE]! & R.STATE_MASK;
     if (state !== R.OPEN && state !== R.HALF_CLOSED) return;
     if (Math.abs((seq - ints[p + R.NEXT + side]!) | 0) > 1 << 20) return;
-    this.conclude(row, 'superseded', time);
+    this.conclude(row, 'superseded', this.segment.time);
     const a = ints[i + R.KEY_A]!;
     const b = ints[i + R.KEY_B]!;
     const ports = ints[i + R.PORTS]!;
@@ -557,11 +568,11 @@ export class Tracker {
     this.release(row);
     this.forget(row);
     table.set(a, b, ports, previous);
-    this.count(previous, time);
-    this.inState(previous, side, time, ref);
+    this.count(previous);
+    this.inState(previous, side);
   }
 
-  private refuse(row: number, time: number, ref: PacketRef): void {
+  private refuse(row: number): void {
     const { ints } = this.incarnations;
     const i = row * R.intStride;
     const use = this.uses[ints[i + R.USE]!]!;
@@ -575,17 +586,17 @@ export class Tracker {
     if (kept || ints[i + R.STATE]! & R.WATCHED || use.destination.accepted > 0) {
       const attempt = this.attempts.get(row) ?? this.watch(row);
       attempt.heard = true;
-      this.log(attempt, 'server', time, ref);
-      this.end(row, attempt, 'reset', time);
+      this.log(attempt, 'server');
+      this.end(row, attempt, 'reset', this.segment.time);
     }
     ints[i + R.STATE] = (ints[i + R.STATE]! & ~R.STATE_MASK) | R.REFUSED;
     this.release(row);
-    this.queueForgetting(row, time);
+    this.queueForgetting(row);
   }
 
   // --- rows ---
 
-  private begin(client: number, a: number, b: number, ports: number, time: number, ref: PacketRef, state: number, from: number): number {
+  private begin(client: number, a: number, b: number, ports: number, state: number, from: number): number {
     const row = this.incarnations.add();
     const { ints, doubles } = this.incarnations;
     const i = row * R.intStride;
@@ -596,11 +607,11 @@ export class Tracker {
     ints[i + R.PORTS] = ports;
     ints[i + R.STATE] = state | (client === 1 ? R.CLIENT_B : 0) | (family === 6 ? R.FAMILY_6 : 0);
     ints[i + R.PREVIOUS] = -1;
-    doubles[d + R.SYN_TIME] = time;
-    doubles[d + R.SYN_REF] = ref;
-    doubles[d + R.LAST_SYN_TIME] = time;
-    doubles[d + R.LAST_TIME + from] = time;
-    doubles[d + R.LAST_REF + from] = ref;
+    doubles[d + R.SYN_TIME] = this.segment.time;
+    doubles[d + R.SYN_REF] = this.segment.ref;
+    doubles[d + R.LAST_SYN_TIME] = this.segment.time;
+    doubles[d + R.LAST_TIME + from] = this.segment.time;
+    doubles[d + R.LAST_REF + from] = this.segment.ref;
     doubles[d + R.LAST_TIME + 1 - from] = Number.NEGATIVE_INFINITY;
     const clientPort = client === 0 ? ports >>> 16 : ports & 0xffff;
     const serverPort = client === 0 ? ports & 0xffff : ports >>> 16;
@@ -611,9 +622,9 @@ export class Tracker {
       this.reused++;
     }
     (family === 4 ? this.v4 : this.v6).set(a, b, ports, row);
-    this.count(row, time);
-    this.abandoning.push(row, this.incarnations.generation(row), time);
-    this.nextDue = Math.min(this.nextDue, time + longestAttempt);
+    this.count(row);
+    this.abandoning.push(row, this.incarnations.generation(row), this.segment.time);
+    this.nextDue = Math.min(this.nextDue, this.segment.time + longestAttempt);
     return row;
   }
 
@@ -633,24 +644,29 @@ export class Tracker {
   }
 
   /** Counts the port of `row` as open and held. */
-  private count(row: number, time: number): void {
+  private count(row: number): void {
     const { ints } = this.incarnations;
     const i = row * R.intStride;
     const use = this.uses[ints[i + R.USE]!]!;
     if ((ints[i + R.STATE]! & R.COUNTED_OPEN) === 0) use.take();
     if ((ints[i + R.STATE]! & R.COUNTED_HELD) === 0) {
-      use.hold(time);
+      use.hold(this.segment.time);
       this.heldInAll++;
       if (this.heldInAll > this.peakHeld) this.peakHeld = this.heldInAll;
-      this.plot(use, time);
+      this.plot(use);
     }
     ints[i + R.STATE]! |= R.COUNTED_OPEN | R.COUNTED_HELD;
   }
 
-  private plot(use: PortUse, time: number): void {
-    this.timeline.record(-1, time, this.heldInAll);
+  private plot(use: PortUse): void {
+    this.timeline.record(this.total, this.now, this.heldInAll);
     // Spaces of a few ports make no curve worth drawing.
-    if (use.peakHeld >= 32) this.timeline.record(use.index, time, use.held);
+    if (use.series === null) {
+      if (use.held !== 32) return;
+      use.series = this.timeline.add();
+      if (use.series === null) return;
+    }
+    this.timeline.record(use.series, this.now, use.held);
   }
 
   /** The port of `row` is no longer held. */
@@ -664,13 +680,13 @@ export class Tracker {
     if (word & R.COUNTED_HELD) {
       use.held--;
       this.heldInAll--;
-      this.plot(use, this.now);
+      this.plot(use);
     }
     ints[i + R.STATE] = word & ~(R.COUNTED_OPEN | R.COUNTED_HELD);
   }
 
   /** A connection ended: note whether its client sent anything over it. */
-  private closing(row: number, time: number): void {
+  private closing(row: number): void {
     const { ints, doubles } = this.incarnations;
     const i = row * R.intStride;
     const word = ints[i + R.STATE]!;
@@ -682,16 +698,16 @@ export class Tracker {
     const use = this.uses[ints[i + R.USE]!]!;
     const began = doubles[row * R.doubleStride + R.SYN_TIME]!;
     if (sent > 0) use.destination.worked++;
-    else if (time - began < 5) use.beat(began, false);
+    else if (this.segment.time - began < 5) use.beat(began, false);
   }
 
-  private queueForgetting(row: number, time: number): void {
+  private queueForgetting(row: number): void {
     const { ints } = this.incarnations;
     const i = row * R.intStride;
     if (ints[i + R.STATE]! & R.QUEUED) return;
     ints[i + R.STATE]! |= R.QUEUED;
-    this.forgetting.push(row, this.incarnations.generation(row), time);
-    this.nextDue = Math.min(this.nextDue, time + remembered);
+    this.forgetting.push(row, this.incarnations.generation(row), this.segment.time);
+    this.nextDue = Math.min(this.nextDue, this.segment.time + remembered);
   }
 
   /** Takes `row` away, and from the table if it still stands there. */
@@ -703,10 +719,6 @@ export class Tracker {
     const table = (word & R.FAMILY_6) === 0 ? this.v4 : this.v6;
     if (table.get(ints[i + R.KEY_A]!, ints[i + R.KEY_B]!, ints[i + R.PORTS]!) === row)
       table.delete(ints[i + R.KEY_A]!, ints[i + R.KEY_B]!, ints[i + R.PORTS]!);
-    const use = this.uses[ints[i + R.USE]!]!;
-    const port = use.destinationPort | ((word & R.FAMILY_6) === 0 ? 0 : 0x10000);
-    if (this.pairTable.get(use.destinationAddress, ints[i + R.SYN_SEQ]!, port) === row)
-      this.pairTable.delete(use.destinationAddress, ints[i + R.SYN_SEQ]!, port);
     const earlier = ints[i + R.PREVIOUS]!;
     const generation = ints[i + R.PREVIOUS_GENERATION]!;
     this.incarnations.remove(row);
@@ -798,9 +810,9 @@ export class Tracker {
     return attempt;
   }
 
-  private log(attempt: Attempt, from: 'client' | 'server', time: number, ref: PacketRef): void {
+  private log(attempt: Attempt, from: 'client' | 'server'): void {
     const { flags, seq, ack } = this.segment;
-    logPacket(attempt, { ref, time, from, flags, seq, ack });
+    logPacket(attempt, { ref: this.segment.ref, time: this.segment.time, from, flags, seq, ack });
   }
 
   /** Ends a handshake that was not answered, followed or not. */
@@ -882,19 +894,23 @@ export class Tracker {
     };
   }
 
-  /** How many ports `use` held at some time within the last `seconds`: open ones, and those last used since then. */
-  portsWithin(use: PortUse, seconds: number, at: number): number {
-    const { ints, doubles } = this.incarnations;
-    const ports = new Set<number>();
-    for (const row of this.incarnations.rows()) {
+  /** How many ports `use` held at some time within the last 60 and 120 s before `at`: open ones, and those last used since then. */
+  portsWithin(use: PortUse, at: number): readonly [number, number] {
+    const { ints, doubles, used } = this.incarnations;
+    const minute = new PortSet();
+    const two = new PortSet();
+    for (let row = 0; row < used; row++) {
       const i = row * R.intStride;
-      if (ints[i + R.USE] !== use.index) continue;
+      if (ints[i + R.USE] !== use.index || ints[i + R.STATE] === 0) continue;
       const d = row * R.doubleStride;
+      const port = (ints[i + R.STATE]! & R.CLIENT_B) === 0 ? ints[i + R.PORTS]! >>> 16 : ints[i + R.PORTS]! & 0xffff;
       const open = (ints[i + R.STATE]! & R.STATE_MASK) <= R.HALF_CLOSED;
-      if (!open && Math.max(doubles[d + R.LAST_TIME]!, doubles[d + R.LAST_TIME + 1]!) < at - seconds) continue;
-      ports.add((ints[i + R.STATE]! & R.CLIENT_B) === 0 ? ints[i + R.PORTS]! >>> 16 : ints[i + R.PORTS]! & 0xffff);
+      const last = open ? at : Math.max(doubles[d + R.LAST_TIME]!, doubles[d + R.LAST_TIME + 1]!);
+      if (last >= at - 60) minute.add(port);
+      if (last >= at - 120) two.add(port);
     }
-    return ports.size;
+    const all = { low: 0, high: 65535 };
+    return [minute.count(all), two.count(all)];
   }
 
   /** The capture is over: what is still under way ends as it stands. */

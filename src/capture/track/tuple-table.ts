@@ -36,7 +36,7 @@ export class TupleTable {
 
   /** Gives (a, b, c) the value `value`, 0 or more. */
   set(a: number, b: number, c: number, value: number): void {
-    if ((this.size + 1) * 2 > this.mask + 1) this.grow();
+    if ((this.size + 1) * 3 > (this.mask + 1) * 2) this.grow();
     const { slots, mask } = this;
     for (let slot = this.home(a, b, c); ; slot = (slot + 1) & mask) {
       const s = slot << 2;
