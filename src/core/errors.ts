@@ -218,6 +218,66 @@ const catalogue = {
     message: 'there is no port space to start from: {where} has no outbound connection',
     hint: 'describe the load instead, for example: plimsoll plan --rate 500/s --duration 20ms',
   },
+  setting_denied: {
+    exit: 77,
+    fault: 'user',
+    message: 'cannot set {name}: {reason}; nothing was changed',
+    hint: 'changing settings needs root (in a container: a writable {proc}/sys); without it, plimsoll tune --dry-run shows what it would do',
+  },
+  proc_read_only: {
+    exit: 77,
+    fault: 'local',
+    message: 'cannot set {name}: {proc} is mounted read-only; nothing was changed',
+    hint: 'set it on the host, or for a pod: plimsoll tune --format pod',
+  },
+  setting_refused: {
+    exit: 70,
+    fault: 'local',
+    message: '{name} = {value} was written, but reads back as {found}',
+    hint: 'the kernel does not take this value',
+  },
+  setting_moved: {
+    exit: 69,
+    fault: 'user',
+    message: '{name} changed from {before} to {found} in the meantime',
+    hint: 'somebody else is changing settings: find out who, then run it again',
+  },
+  tune_failed: {
+    exit: 69,
+    fault: 'local',
+    message: '{reason}; everything was put back as it was',
+    hint: 'fix that and run it again: nothing is half-applied',
+  },
+  tune_half: {
+    exit: 70,
+    fault: 'local',
+    message: '{reason}; putting things back failed too: {again}',
+    hint: 'what was there is written in {path}: run plimsoll tune --rollback when the host lets you write again',
+  },
+  tune_busy: {
+    exit: 69,
+    fault: 'user',
+    message: 'another plimsoll tune is changing this host ({path} is locked: {reason})',
+    hint: 'wait until it is done, then run it again',
+  },
+  tune_unavailable: {
+    exit: 69,
+    fault: 'local',
+    message: 'settings cannot be changed safely here: {reason}',
+    hint: 'the lock needs the C library; plimsoll tune --dry-run shows what to set by hand',
+  },
+  journal_unusable: {
+    exit: 65,
+    fault: 'local',
+    message: 'the journal {path} cannot be used: {reason}',
+    hint: 'it holds what was there before; move it away to begin anew, and set by hand what it says',
+  },
+  nothing_to_undo: {
+    exit: 66,
+    fault: 'user',
+    message: 'there is nothing to roll back: {path} is not there',
+    hint: 'was it applied with another --state or in another namespace (--netns)?',
+  },
 
   internal: {
     exit: 70,

@@ -20,6 +20,7 @@ export interface Ffi {
   send(fd: number, bytes: Uint8Array, length: number, flags: number): number;
   close(fd: number): number;
   setns(fd: number, type: number): number;
+  flock(fd: number, operation: number): number;
   /** clock_getres(2): fills `timespec` (two 64-bit words). */
   clockGetres(clock: number, timespec: Uint8Array): number;
   /** perf_event_open(2). */
@@ -62,6 +63,7 @@ const load = (): Ffi => {
     send: libc.func('long send(int, void *, size_t, int)'),
     close,
     setns: libc.func('int setns(int, int)'),
+    flock: libc.func('int flock(int, int)'),
     clockGetres: libc.func('int clock_getres(int, void *)'),
     perfEventOpen: (attributes, pid, cpu, group, flags) => perf(number, attributes, pid, cpu, group, flags) as number,
     ioctl: libc.func('int ioctl(int, unsigned long, void *)'),
