@@ -374,7 +374,10 @@ export class EmbeddedEngine {
 
   private countersOf(monitor: string): MonitorCounters {
     let counters = this.monitorCounters.get(monitor);
-    if (counters === undefined) this.monitorCounters.set(monitor, (counters = noProbes()));
+    if (counters === undefined) {
+      counters = noProbes();
+      this.monitorCounters.set(monitor, counters);
+    }
     return counters;
   }
 
@@ -607,7 +610,11 @@ const unknownName = (what: string, name: string, known: readonly string[]): Plim
 
 const poolStatus = (servers: readonly Server[]): OperStatus => {
   const usable = servers.filter((s) => s.open);
-  const latest = servers.reduce((last, s) => Math.max(s.health.last_changed_time, last), '');
+  const latest =
+    servers
+      .map((s) => s.health.last_changed_time)
+      .sort()
+      .at(-1) ?? '';
   return {
     state: usable.length > 0 ? 'OPER_UP' : 'OPER_DOWN',
     reason: `${usable.length} of ${servers.length} servers up`,

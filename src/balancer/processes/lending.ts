@@ -87,10 +87,16 @@ export class Lending {
 
   private note(worker: number, block: PortBlock): void {
     let entries = this.lent.get(worker);
-    if (entries === undefined) this.lent.set(worker, (entries = new Map()));
+    if (entries === undefined) {
+      entries = new Map();
+      this.lent.set(worker, entries);
+    }
     const key = `${block.address} ${block.server}`;
     let entry = entries.get(key);
-    if (entry === undefined) entries.set(key, (entry = { address: block.address, server: block.server, ports: new Set() }));
+    if (entry === undefined) {
+      entry = { address: block.address, server: block.server, ports: new Set() };
+      entries.set(key, entry);
+    }
     for (const port of block.ports) entry.ports.add(port);
   }
 }

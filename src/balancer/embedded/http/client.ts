@@ -383,7 +383,10 @@ export class HttpClient implements ClientOwner, ConnectionUser, Waiter, Session 
     let at: number;
     if (this.bodyLeft === CHUNKED) {
       at = this.requestChunks!.read(b, start, end, null);
-      if (at < 0) return this.abandon(badRequest.chunk, 'client');
+      if (at < 0) {
+        this.abandon(badRequest.chunk, 'client');
+        return;
+      }
       if (this.requestChunks!.done) this.requestDone = true;
     } else {
       at = Math.min(end, start + this.bodyLeft);
@@ -414,7 +417,8 @@ export class HttpClient implements ClientOwner, ConnectionUser, Waiter, Session 
       this.abort();
       return;
     }
-    if (this.gone && (this.drained += end - start) > drainBytes) {
+    if (this.gone) this.drained += end - start;
+    if (this.gone && this.drained > drainBytes) {
       this.abort();
       return;
     }
@@ -436,17 +440,26 @@ export class HttpClient implements ClientOwner, ConnectionUser, Waiter, Session 
         this.awaitServer();
         return;
       }
-      if (at === REFUSED) return this.broken(badResponse.malformed, 'remote');
+      if (at === REFUSED) {
+        this.broken(badResponse.malformed, 'remote');
+        return;
+      }
       if (head.status >= 200) {
         this.respond(b, at, end);
         return;
       }
       if (head.status === 101) {
-        if (!this.asksUpgrade || !head.upgrade) return this.broken(badResponse.malformed, 'remote');
+        if (!this.asksUpgrade || !head.upgrade) {
+          this.broken(badResponse.malformed, 'remote');
+          return;
+        }
         this.tunnel(b, at, end);
         return;
       }
-      if (++this.interim > mostInterim) return this.broken(badResponse.malformed, 'remote');
+      if (++this.interim > mostInterim) {
+        this.broken(badResponse.malformed, 'remote');
+        return;
+      }
       this.service.counters.responses[1]!++;
       if (this.minor === 1) this.send(`${head.text}\r\n`);
       if (at === end) {
@@ -584,7 +597,10 @@ export class HttpClient implements ClientOwner, ConnectionUser, Waiter, Session 
       this.finish();
       return;
     }
-    if (this.responding) return this.broken(badResponse.closed, 'remote');
+    if (this.responding) {
+      this.broken(badResponse.closed, 'remote');
+      return;
+    }
     if (this.replay(server)) return;
     this.broken(badResponse.closed, 'remote');
   }

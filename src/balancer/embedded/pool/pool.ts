@@ -382,8 +382,14 @@ export class Pool implements ConnectionOwner {
   }
 
   private enqueue(waiter: Waiter, again: boolean): void {
-    if (this.stopping) return waiter.refused(unavailable.stopping, 'local');
-    if (!this.servers.some((s) => s.open)) return waiter.refused(unavailable.noServer, 'remote');
+    if (this.stopping) {
+      waiter.refused(unavailable.stopping, 'local');
+      return;
+    }
+    if (!this.servers.some((s) => s.open)) {
+      waiter.refused(unavailable.noServer, 'remote');
+      return;
+    }
     const now = this.clock.now;
     const short = this.shortServer();
     if (short !== null) {
@@ -407,7 +413,8 @@ export class Pool implements ConnectionOwner {
     }
     if (this.queue.length >= this.settings.queueDepth) {
       this.queued.full++;
-      return waiter.refused(unavailable.queueFull, 'local');
+      waiter.refused(unavailable.queueFull, 'local');
+      return;
     }
     waiter.queuedAt = now;
     this.queued.total++;

@@ -86,10 +86,14 @@ export class ServerConnection {
       return;
     }
     this.user = null;
-    if (urgent || this.state === 'opening' || (this.lease === null && this.ending === 'we_closed')) return this.reset();
+    if (urgent || this.state === 'opening' || (this.lease === null && this.ending === 'we_closed')) {
+      this.reset();
+      return;
+    }
     if (this.ending !== 'we_closed') {
       this.socket.destroy();
-      return this.settle();
+      this.settle();
+      return;
     }
     this.state = 'closing';
     this.since = now;
