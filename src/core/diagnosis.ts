@@ -59,8 +59,9 @@ export const measureSpaces = (looks: Looks, asked: readonly AskedDestination[]):
     .sort((a, b) => byUrgency(a.space, b.space));
 
 /** Owners of a space: who holds its sockets, and who was seen to open connections to its destination. */
-const ownersOf = (space: PortSpace, holders: readonly OwnerShare[], watched: Watched): readonly OwnerShare[] => {
-  const openers = watched.openings.filter((o) =>
+const ownersOf = (space: PortSpace, namespace: string, holders: readonly OwnerShare[], watched: Watched): readonly OwnerShare[] => {
+  const here = watched.openings.filter((o) => o.namespace === null || o.namespace === namespace);
+  const openers = here.filter((o) =>
     space.kind === 'bind'
       ? o.bound && space.shared.some((s) => s.destination === o.destination && s.destinationPort === o.destinationPort)
       : o.destination === space.destination && o.destinationPort === space.destinationPort,
@@ -92,7 +93,10 @@ export const diagnose = (
   const isAsked = (s: PortSpace): boolean => asked.some((a) => a.destination === s.destination && a.destinationPort === s.destinationPort);
   const shown = measured
     .filter((m, i) => i < top || isAsked(m.space))
-    .map((m) => ({ ...m, space: { ...m.space, owners: ownersOf(m.space, holders.get(m.space.id) ?? [], looks.watched) } }));
+    .map((m) => ({
+      ...m,
+      space: { ...m.space, owners: ownersOf(m.space, m.view.sample.id, holders.get(m.space.id) ?? [], looks.watched) },
+    }));
   const earlier = (view: NamespaceView): NamespaceView | null => looks.before.find((b) => b.sample.id === view.sample.id) ?? null;
   const inbound = looks.after
     .flatMap((view) => measureInbound(view, top))

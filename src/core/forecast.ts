@@ -100,30 +100,38 @@ export const forecast = (load: Load, capacity: number): Forecast => {
   return { kind: 'plateau', plateauUsed: end, seconds: load.timeWaitLife + load.tick };
 };
 
+/** Resolution of the history of ages, per second. */
+const SLOTS = 4;
+
 /**
  * The rate at which TIME_WAITs began, from the ages of those that are held: one dump is 60 s of history. `ages` are seconds
  * since each began. The window is the longest of 2, 4, 8 … 60 s over which the rate did not change by more than chance (two
  * standard deviations between its newer and older half). `oldest` bounds the window: what tcp_tw_reuse hides must not count.
+ * What came in one burst within the last two seconds is no rate: then there are no events to tell one from.
  */
 export const arrivalRate = (ages: ArrayLike<number>, oldest = 60): { readonly rate: number; readonly events: number } => {
-  const perHalfSecond = new Float64Array(121);
+  const slots = new Float64Array(60 * SLOTS);
   for (let i = 0; i < ages.length; i++) {
     const age = ages[i]!;
-    if (age >= 0 && age < 60) perHalfSecond[Math.floor(age * 2)]!++;
+    if (age >= 0 && age < 60) slots[Math.floor(age * SLOTS)]!++;
   }
   const within = (from: number, to: number): number => {
     let sum = 0;
-    for (let slot = Math.round(from * 2); slot < Math.round(to * 2); slot++) sum += perHalfSecond[slot]!;
+    for (let slot = Math.round(from * SLOTS); slot < Math.round(to * SLOTS); slot++) sum += slots[slot]!;
     return sum;
   };
   const first = Math.min(2, Math.max(0.5, oldest));
   let best = { rate: within(0, first) / first, events: within(0, first) };
+  let grew = false;
   for (const window of [4, 8, 16, 32, 58]) {
     if (window > oldest) break;
     const newer = within(0, window / 2);
     const older = within(window / 2, window);
     if (Math.abs(newer - older) > 2 * Math.sqrt(newer + older) + 1) break;
     best = { rate: (newer + older) / window, events: newer + older };
+    grew = true;
   }
-  return best;
+  const occupied = slots.subarray(0, Math.round(first * SLOTS)).filter((n) => n > 0).length;
+  const burst = !grew && occupied * 2 <= first * SLOTS;
+  return burst ? { rate: 0, events: 0 } : best;
 };

@@ -86,6 +86,8 @@ export interface Opening {
   /** The port was bound before connect(): bind(ip, 0) or an explicit port. */
   readonly bound: boolean;
   readonly weight: number;
+  /** As in FailedSearch. */
+  readonly namespace: string | null;
 }
 
 export interface Owner {

@@ -65,7 +65,9 @@ export const measureLoad = (
   // movement between two samples tells more.
   const history = arrivalRate(ages, reuse === null ? 60 : reuse);
   const fromMotion = motion !== null && motion.seconds > 0 ? { rate: motion.timeWaits / motion.seconds, events: motion.timeWaits } : null;
-  const churn = reuse !== null && fromMotion !== null ? fromMotion : history;
+  // A second without a single one, where the history says there should have been many: it has stopped.
+  const stopped = motion !== null && motion.seconds >= 1 && motion.timeWaits === 0 && history.rate * motion.seconds > 10;
+  const churn = stopped ? { rate: 0, events: 0 } : reuse !== null && fromMotion !== null ? fromMotion : history;
 
   // Live sockets grow by what opened less what closed; half the noise of counting both is not growth.
   const growth = motion === null ? 0 : motion.liveAfter - motion.liveBefore;

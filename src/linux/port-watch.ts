@@ -235,6 +235,7 @@ export class PortWatch {
           return;
         }
         const bound = change.sourcePort !== 0;
+        const namespace = this.home(pid);
         const key = `${pid} ${change.destination} ${change.destinationPort} ${bound}`;
         const known = this.opened.get(key);
         this.opened.set(key, {
@@ -244,6 +245,7 @@ export class PortWatch {
           command,
           bound,
           weight: (known?.weight ?? 0) + 1,
+          namespace,
         });
       });
     }

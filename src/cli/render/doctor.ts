@@ -135,9 +135,7 @@ const remedies = (d: Diagnosis, paint: Paint, width: number): string[] => {
     lines.push(paint('bold', `What each remedy buys: ${safe(nameOf(s))}`));
     for (const [i, r] of mine.slice(0, REMEDIES).entries()) {
       const buys = describeEffect(s, r);
-      lines.push(
-        `  ${i + 1}. ${wrap(`${safe(r.title)}${buys === '' ? '' : `: ${buys}`}`, width - 5, '     ')} ${paint('dim', `(risk: ${r.risk})`)}`,
-      );
+      lines.push(`  ${i + 1}. ${wrap(`${safe(r.title)}${buys === '' ? '' : `: ${buys}`} (risk: ${r.risk})`, width - 5, '     ')}`);
       lines.push(`     ${paint('dim', wrap(safe(r.text), width - 5, '     '))}`);
       for (const command of r.commands) lines.push(`       ${paint('cyan', `# ${safe(command)}`)}`);
       for (const snippet of r.snippets) {

@@ -139,7 +139,12 @@ const definitions: readonly Definition[] = [
         evidence: [
           fact('time_wait', time_wait, 'sockets', 'sock_diag'),
           fact('time_wait_rate', Math.round(timeWaitRate * 10) / 10, 'per second', 'ages of the TIME_WAITs'),
-          fact('sustainable_rate', Math.floor(space.capacity / (timeWaitLife + tick)), 'per second', 'capacity / (60 s + one timer tick)'),
+          fact(
+            'sustainable_rate',
+            Math.floor((space.capacity / (timeWaitLife + tick)) * 10) / 10,
+            'per second',
+            'capacity / (60 s + one timer tick)',
+          ),
         ],
         remedies: ['multiplexing', 'peer_closes_first', 'tcp_tw_reuse', 'add_source_addresses', 'add_destinations', 'widen_range'],
       };
