@@ -11,13 +11,20 @@
  * Memory: 7 bytes a port, of which the operating system commits only what was touched.
  */
 
-/** How a connection ended, which is how long its port must rest; `held`: it was never ours, somebody else has the port. */
-export type Ending = 'we_closed' | 'fin' | 'rst' | 'half_open';
+/**
+ * How a connection ended, which is how long its port must rest. `refused`: RST in answer to the SYN. Nothing was opened, so it need
+ * not rest; but unless the server is really closed, it (or a box before it) still holds an old connection of this port: such a
+ * port is suspect, and taken when no other is free.
+ */
+export type Ending = 'we_closed' | 'fin' | 'rst' | 'half_open' | 'refused';
 
-/** Index of each queue. */
-export const queueOf = { we_closed: 0, fin: 1, rst: 2, half_open: 3, held: 4 } as const;
+/** Index of each queue. `held`: it was never ours, somebody else has the port. */
+export const queueOf = { we_closed: 0, fin: 1, rst: 2, half_open: 3, held: 4, refused: 5 } as const;
 const HELD = queueOf.held;
-const QUEUES = 5;
+const SUSPECT = queueOf.refused;
+/** Queues with a rest. */
+const RESTING = 5;
+const QUEUES = 6;
 const NONE = 0xffff;
 
 /** State of one port. */
@@ -42,8 +49,10 @@ const elapsed = (released: number, stamp: number): number => {
 };
 
 export class CoolingPorts {
-  /** Ports that may be taken now, as of the last `ripen`. */
+  /** Ports that may be taken now, as of the last `ripen`, without suspects. */
   free: number;
+  /** Ports that may be taken now, and were refused when they last were. */
+  suspects = 0;
   /** Ports taken and not given back, lent ones included. */
   out = 0;
   /** Ports that are here or out. */
@@ -84,7 +93,7 @@ export class CoolingPorts {
   /** Moves what has cooled for long enough to the free ones. Amortised O(1): each port once per rest. */
   ripen(now: number, coolDowns: CoolDowns): void {
     const stamp = stampDown(now);
-    for (let queue = 0; queue < QUEUES; queue++) {
+    for (let queue = 0; queue < RESTING; queue++) {
       let port = this.cold[queue]!;
       if (port === NONE) continue;
       const rest = coolDowns[queue]!;
@@ -110,13 +119,17 @@ export class CoolingPorts {
     return queue < 0 ? -2 : elapsed(this.released[this.head[queue]!]!, stampDown(now));
   }
 
-  /** The free port that was released longest ago, or -1; `lent`: it can come back by `putLent` only. */
+  /** The free port that was released longest ago, else the suspect that was, or -1; `lent`: it can come back by `putLent` only. */
   take(now: number, lent = false): number {
-    if (this.free === 0) return -1;
+    if (this.free + this.suspects === 0) return -1;
     let port: number;
-    if (this.untouched < this.size) port = this.untouched++;
-    else port = this.shift(this.oldest(now, true));
-    this.free--;
+    if (this.free === 0) {
+      this.suspects--;
+      port = this.shift(SUSPECT);
+    } else {
+      this.free--;
+      port = this.untouched < this.size ? this.untouched++ : this.shift(this.oldest(now, true));
+    }
     return this.hand(port, lent ? LENT : OUT);
   }
 
@@ -174,6 +187,10 @@ export class CoolingPorts {
     if (this.head[queue] === NONE) this.head[queue] = port;
     else this.next[this.tail[queue]!] = port;
     this.tail[queue] = port;
+    if (queue === SUSPECT) {
+      this.suspects++;
+      return;
+    }
     if (this.cold[queue] === NONE) this.cold[queue] = port;
     this.resting[queue]!++;
   }
@@ -189,7 +206,7 @@ export class CoolingPorts {
     const stamp = stampDown(now);
     let best = -1;
     let bestAge = -2;
-    for (let queue = 0; queue < (free ? QUEUES : HELD); queue++) {
+    for (let queue = 0; queue < (free ? RESTING : HELD); queue++) {
       const port = this.head[queue]!;
       if (port === NONE || (port !== this.cold[queue]) !== free) continue;
       const age = elapsed(this.released[port]!, stamp);

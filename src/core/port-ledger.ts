@@ -127,6 +127,13 @@ const settle = (lease: Lease): PortLease | null => {
   return lease;
 };
 
+/** Where only ports are left that were refused when last used: the address that has most of them. */
+const mostSuspects = (spaces: readonly Space[], kind: 'traffic' | 'monitors'): Space | null => {
+  let best: Space | null = null;
+  for (const space of spaces) if (!space.draining && space[kind].suspects > (best?.[kind].suspects ?? 0)) best = space;
+  return best;
+};
+
 export class PortLedger {
   /** Port of each index: the monitors' ports after the others. */
   private readonly ports: Uint16Array;
@@ -155,7 +162,10 @@ export class PortLedger {
     for (const address of options.addresses) this.draining.set(address, false);
   }
 
-  /** The traffic port that has been unused longest, on the address that has most free ports towards `server`; null if none is free. */
+  /**
+   * The traffic port that has been unused longest, on the address that has most free ports towards `server`; one that was refused
+   * when last used only if there is no other; null if none is free.
+   */
   acquire(server: string, now: number): Lease | null {
     let best: Space | null = null;
     let bestRest = -2;
@@ -169,6 +179,7 @@ export class PortLedger {
       best = space;
       bestRest = rest;
     }
+    best ??= mostSuspects(this.spaces(server), 'traffic');
     if (best === null) return null;
     const index = best.traffic.take(now);
     return new PortLease(best, index, this.ports[index]!, false, false);
@@ -196,7 +207,7 @@ export class PortLedger {
     return new PortLease(best, index, this.ports[index]!, true, false);
   }
 
-  /** A port kept for health monitors: unused longest over all addresses; null if all are in use or held by others. */
+  /** A port kept for health monitors: unused longest over all addresses, a refused one last; null if all are in use or held by others. */
   acquireMonitor(server: string, now: number): Lease | null {
     let best: Space | null = null;
     let bestRest = -2;
@@ -208,6 +219,7 @@ export class PortLedger {
       best = space;
       bestRest = rest;
     }
+    best ??= mostSuspects(this.spaces(server), 'monitors');
     if (best === null) return null;
     const index = best.monitors.take(now);
     return new PortLease(best, index, this.ports[this.trafficSize + index]!, false, true);
@@ -217,7 +229,8 @@ export class PortLedger {
   release(lease: Lease, ending: Ending, now: number): void {
     const mine = settle(lease);
     if (mine === null) return;
-    if (mine.monitor) mine.space.monitors.put(mine.index, queueOf.we_closed, now);
+    // Monitors' ports know no cool-down; but a refused one is suspect here too.
+    if (mine.monitor) mine.space.monitors.put(mine.index, ending === 'refused' ? queueOf.refused : queueOf.we_closed, now);
     else mine.space.traffic.put(mine.index, queueOf[ending], now);
   }
 
@@ -288,7 +301,7 @@ export class PortLedger {
           server: space.server,
           capacity: traffic.present,
           used: traffic.out - space.lent,
-          free: traffic.free,
+          free: traffic.free + traffic.suspects,
           cooling: traffic.cooling,
           held_by_others: traffic.held,
           lent: space.lent,
@@ -311,9 +324,13 @@ export class PortLedger {
       space.traffic.ripen(now, this.coolDowns);
       if (space.traffic.free > (best?.traffic.free ?? 0)) best = space;
     }
+    best ??= mostSuspects(
+      this.spaces(server).filter((space) => address === null || space.address === address),
+      'traffic',
+    );
     if (best === null) return null;
     const ports: number[] = [];
-    while (ports.length < count && best.traffic.free > 0) ports.push(this.ports[best.traffic.take(now, true)]!);
+    while (ports.length < count && best.traffic.free + best.traffic.suspects > 0) ports.push(this.ports[best.traffic.take(now, true)]!);
     best.lent += ports.length;
     return { address: best.address, server, ports };
   }
@@ -345,7 +362,7 @@ export class PortLedger {
     for (const space of this.spaces(server)) {
       space.traffic.ripen(now, this.coolDowns);
       const ports: number[] = [];
-      for (; left > 0 && space.traffic.free > 0; left--) {
+      for (; left > 0 && space.traffic.free + space.traffic.suspects > 0; left--) {
         const index = space.traffic.take(now);
         space.traffic.depart(index);
         ports.push(this.ports[index]!);

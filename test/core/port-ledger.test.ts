@@ -7,7 +7,7 @@ import type { PortRange } from '../../src/core/port-range.ts';
 
 const cooldown = { fin: 65, rst: 16, half_open: 30 };
 const heldRetry = 60;
-const restOf: Readonly<Record<Ending | 'held', number>> = { we_closed: 0, ...cooldown, held: heldRetry };
+const restOf: Readonly<Record<Ending | 'held', number>> = { we_closed: 0, ...cooldown, refused: 0, held: heldRetry };
 
 interface Port {
   out: boolean;
@@ -41,6 +41,10 @@ class Reference {
     return !port.out && (port.ending === 'never' || now >= port.released + (port.ending === 'held' ? this.held : restOf[port.ending]));
   }
 
+  sound(address: string, server: string, now: number): readonly Port[] {
+    return this.free(address, server, now).filter((p) => p.ending !== 'refused');
+  }
+
   free(address: string, server: string, now: number): readonly Port[] {
     return this.numbers.map((n) => this.port(address, server, n)).filter((p) => this.isFree(p, now));
   }
@@ -59,7 +63,7 @@ type Step =
 
 const addressNames = ['10.0.0.5', '10.0.0.6', '2001:db8::7'];
 const serverNames = ['10.0.1.11:80', '10.0.1.12:80'];
-const endings: readonly Ending[] = ['we_closed', 'fin', 'rst', 'half_open'];
+const endings: readonly Ending[] = ['we_closed', 'fin', 'rst', 'half_open', 'refused'];
 const anyStep: fc.Arbitrary<Step> = fc.oneof(
   { weight: 6, arbitrary: fc.record({ kind: fc.constantFrom('acquire', 'early'), server: fc.nat(1) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('monitor' as const), server: fc.nat(1) }) },
@@ -111,7 +115,11 @@ describe('the ledger does what a search over all ports would do', () => {
           expect(reference.isFree(port, now)).toBe(!lease.early);
           const rivals = lease.early
             ? [...active].flatMap((a) => reference.cooling(a, server, now))
-            : reference.free(lease.address, server, now);
+            : port.ending === 'refused'
+              ? reference.free(lease.address, server, now)
+              : reference.sound(lease.address, server, now);
+          if (port.ending === 'refused' && !lease.early)
+            for (const a of active) expect(reference.sound(a, server, now), 'a refused port last').toHaveLength(0);
           for (const rival of rivals) expect(rival.released, 'farthest reuse first').toBeGreaterThanOrEqual(port.released);
           port.out = true;
           leases.push(lease);
@@ -119,12 +127,15 @@ describe('the ledger does what a search over all ports would do', () => {
 
         for (const step of steps) {
           if (step.kind === 'wait') now += step.seconds;
-          else if (step.kind === 'drain') {
-            active.delete(addressNames[step.address]!);
-            ledger.drainAddress(addressNames[step.address]!);
-          } else if (step.kind === 'add') {
-            active.add(addressNames[step.address]!);
-            ledger.addAddress(addressNames[step.address]!);
+          else if (step.kind === 'drain' || step.kind === 'add') {
+            const address = addressNames[step.address]!;
+            if (step.kind === 'drain') {
+              active.delete(address);
+              ledger.drainAddress(address);
+            } else {
+              active.add(address);
+              ledger.addAddress(address);
+            }
           } else if (step.kind === 'release' || step.kind === 'hold') {
             const [lease] = leases.splice(step.which % Math.max(1, leases.length), 1);
             if (lease === undefined) continue;
@@ -168,7 +179,12 @@ describe('the ledger does what a search over all ports would do', () => {
               if (step.kind === 'early') for (const a of active) expect(reference.cooling(a, server, now)).toHaveLength(0);
             } else {
               expect(lease.early).toBe(most === 0);
-              if (!lease.early) expect(freeOf.find(([a]) => a === lease.address)![1], 'most free ports').toBe(most);
+              if (!lease.early) {
+                const sound = [...active].map((a) => reference.sound(a, server, now).length);
+                const mine = reference.sound(lease.address, server, now).length;
+                if (Math.max(...sound) > 0) expect(mine, 'most free ports').toBe(Math.max(...sound));
+                else expect(freeOf.find(([a]) => a === lease.address)![1], 'most free ports').toBe(most);
+              }
               checkTaken(lease, server);
             }
           }
@@ -358,6 +374,27 @@ describe('one story each', () => {
     const order: readonly Ending[] = ['half_open', 'fin', 'we_closed', 'rst'];
     for (const [i, ending] of order.entries()) four.release(leases[i]!, ending, i);
     expect(order.map(() => four.acquire('s:1', 100)!.port)).toEqual([1, 2, 3, 4]);
+  });
+
+  test('a port that was refused is taken when no other is free, by traffic and by monitors', () => {
+    const six = ledger([{ low: 1, high: 6 }], 3);
+    six.release(six.acquire('s:1', 0)!, 'refused', 0);
+    six.release(six.acquireMonitor('s:1', 0)!, 'refused', 0);
+    for (let i = 1; i < 9; i++) {
+      const leases = [six.acquire('s:1', i)!, six.acquireMonitor('s:1', i)!];
+      expect([1, 4]).not.toContain(leases[0]!.port);
+      expect([1, 4]).not.toContain(leases[1]!.port);
+      for (const lease of leases) six.release(lease, 'we_closed', i);
+    }
+    expect(six.stats(9)).toMatchObject([{ free: 3, cooling: 0 }]);
+    expect([1, 2, 3].map(() => six.acquire('s:1', 9)!.port).at(-1)).toBe(1);
+    expect([1, 2, 3].map(() => six.acquireMonitor('s:1', 9)!.port).at(-1)).toBe(4);
+  });
+
+  test('ports of a server that refused all of them are all there when it is back', () => {
+    const three = ledger([{ low: 1, high: 3 }]);
+    for (let i = 0; i < 10; i++) three.release(three.acquire('s:1', i)!, 'refused', i);
+    expect([1, 2, 3].map(() => three.acquire('s:1', 10)?.early)).toEqual([false, false, false]);
   });
 
   test('monitor ports are taken from the ports, and used again at once in turn', () => {
