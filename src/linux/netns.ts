@@ -43,10 +43,9 @@ const named = (root: HostRoot): NetworkNamespace[] => {
 export const ownNamespace = (root: HostRoot): NetworkNamespace => {
   const id = inode(`${root.proc}/self/ns/net`) ?? '0';
   const first = inode(`${root.proc}/1/ns/net`);
-  const name =
-    first === id || (first === null && readText('/proc/1/comm') === null)
-      ? 'host'
-      : (named(root).find((n) => n.id === id)?.name ?? (first === null ? 'host' : `pid:${process.pid}`));
+  const known = named(root).find((n) => n.id === id)?.name;
+  // Without the right to look at the first process, a namespace without a name is taken for the host's.
+  const name = known ?? (first === null || first === id ? 'host' : `pid:${process.pid}`);
   return { id, name, path: null };
 };
 

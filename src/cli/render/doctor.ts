@@ -48,7 +48,8 @@ const headline = (d: Diagnosis, paint: Paint, width: number): string => {
   if (d.verdict === 'ok' || first === undefined) {
     const fullest = d.spaces[0];
     if (fullest === undefined) return `${label}  no connection leaves this namespace, so no source port is held\n`;
-    return `${label}  ${wrap(`none of ${spaces} is near its line; the fullest, ${safe(nameOf(fullest))}, is ${formatPercent(fullest.usedRatio)} full`, width - 10, '    ')}\n`;
+    const few = d.spaces.length + d.unlisted === 1 ? 'the only port space' : `none of ${spaces} is near its line; the fullest`;
+    return `${label}  ${wrap(`${few}, ${safe(nameOf(fullest))}, is ${formatPercent(fullest.usedRatio)} full`, width - 10, '    ')}\n`;
   }
   return `${label}  ${wrap(safe(first.title), width - 12, '          ')}\n`;
 };

@@ -65,7 +65,7 @@ const drafts: Readonly<Record<RemedyCode, (space: PortSpace, view: NamespaceView
       title: 'Share server connections (multiplexing, keep-alive towards the server)',
       text:
         space.byState.time_wait > space.load.live
-          ? `About ${formatNumber(busy)} connections were busy at once. Kept open and shared they carry the same requests, and no TIME_WAIT is made.`
+          ? `About ${formatNumber(busy)} connection${busy === 1 ? ' was' : 's were'} busy at once. Kept open and shared they carry the same requests, and no TIME_WAIT is made.`
           : `${formatNumber(idle)} of ${formatNumber(space.load.live)} connections were silent for over ${IDLE_SECONDS} s. Shared, about ${formatNumber(busy)} carry the same requests.`,
       change: { kind: 'fixed_connections', connections: busy },
       risk: 'low',
