@@ -283,7 +283,8 @@ export class EmbeddedEngine {
               counters.collisions++;
               server.counters.collisions++;
             }
-            if (result.class !== 'up' && result.class !== 'local') server.counters.health_check_failures++;
+            if (result.class === 'up') this.foundWell(wanted.name, server.name);
+            else if (result.class !== 'local') server.counters.health_check_failures++;
           },
           changed: (up, reason) => this.setHealth(wanted.name, server.name, up, reason),
         }),
@@ -307,7 +308,15 @@ export class EmbeddedEngine {
     this.onHealth?.(poolName, serverName, up, reason);
   }
 
+  /** A probe succeeded: whatever refused connections lately was no closed port. */
+  foundWell(poolName: string, serverName: string): void {
+    const server = this.pools.get(poolName)?.pool.servers.find((s) => s.name === serverName);
+    if (server !== undefined) server.refusals = 0;
+    this.onWell?.(poolName, serverName);
+  }
+
   /** Set by the parent of workers. */
+  onWell: ((pool: string, server: string) => void) | null = null;
   onHealth: ((pool: string, server: string, up: boolean, reason: string) => void) | null = null;
 
   /** `drain`, `enable`, `disable`. Throws not_configured for names that are none. */

@@ -27,7 +27,6 @@ export class Tunnel implements ClientOwner, ConnectionUser, Waiter, Session {
   key = 0;
   avoid: Set<Server> | null = null;
   tries = 0;
-  refusals = 0;
   opening: ServerConnection | null = null;
   deadline = Number.POSITIVE_INFINITY;
   readonly acceptedAt: number;

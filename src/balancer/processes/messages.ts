@@ -21,6 +21,7 @@ export type ToWorker =
       readonly certificates: Readonly<Record<string, CertificateText>>;
     }
   | { readonly to: 'health'; readonly pool: string; readonly server: string; readonly up: boolean; readonly reason: string }
+  | { readonly to: 'well'; readonly pool: string; readonly server: string }
   | { readonly to: 'administer'; readonly pool: string; readonly server: string; readonly administration: Administration }
   | { readonly to: 'multiplexing'; readonly service: string; readonly on: boolean }
   | { readonly to: 'ports'; readonly snatPool: string; readonly shape: string; readonly block: PortBlock }

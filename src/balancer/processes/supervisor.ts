@@ -63,6 +63,7 @@ class Supervisor implements Front {
       announce: options.announce,
       configurationFile: options.configurationFile,
     });
+    this.engine.onWell = (pool, server) => this.tell({ to: 'well', pool, server });
     this.engine.onHealth = (pool, server, up, reason) => this.tell({ to: 'health', pool, server, up, reason });
   }
 

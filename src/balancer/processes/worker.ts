@@ -90,6 +90,9 @@ export const runWorker = async (channel: WorkerChannel, accessLog: AccessLog | n
       case 'health':
         engine.setHealth(message.pool, message.server, message.up, message.reason);
         return;
+      case 'well':
+        engine.foundWell(message.pool, message.server);
+        return;
       case 'administer':
         engine.administer(message.pool, message.server, message.administration);
         return;

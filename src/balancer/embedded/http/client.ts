@@ -58,7 +58,6 @@ export class HttpClient implements ClientOwner, ConnectionUser, Waiter, Session 
   key = 0;
   avoid: Set<Server> | null = null;
   tries = 0;
-  refusals = 0;
   opening: ServerConnection | null = null;
   // As a session.
   deadline: number;

@@ -125,9 +125,9 @@ export class Head {
     // "HTTP/1.x" CR LF
     if (i + 10 > end) {
       const arrived = b.toString('latin1', i, end);
-      return 'HTTP/1.1\r\n'.startsWith(arrived) || 'HTTP/1.0\r\n'.startsWith(arrived)
-        ? INCOMPLETE
-        : this.refuse(/^HTTP\/\d/.test(arrived) ? badRequest.version : badRequest.requestLine);
+      if ('HTTP/1.1\r\n'.startsWith(arrived) || 'HTTP/1.0\r\n'.startsWith(arrived)) return INCOMPLETE;
+      if (/^HTTP\/1\.[01]/.test(arrived)) return this.refuse(badRequest.lineEnd);
+      return this.refuse(/^HTTP\/\d/.test(arrived) ? badRequest.version : badRequest.requestLine);
     }
     if (b[i] !== 72 || b[i + 1] !== 84 || b[i + 2] !== 84 || b[i + 3] !== 80 || b[i + 4] !== 47) return this.refuse(badRequest.requestLine);
     const minor = b[i + 7]! - 48;
@@ -241,6 +241,7 @@ export class Head {
 
   private scanFields(b: Buffer, i: number, end: number, request: boolean, dropForwarded: boolean): number {
     let fields = 0;
+    const most = i + headLimits.head;
     for (;;) {
       if (b[i] === CR) {
         if (i + 1 >= end) return INCOMPLETE;
@@ -264,6 +265,7 @@ export class Head {
         return INCOMPLETE;
       }
       if (b[i] !== CR || b[i + 1] !== LF) return this.refuse(b[i] === LF || b[i] === CR ? badRequest.lineEnd : badRequest.fieldValue);
+      if (i > most) return this.refuse(badRequest.headTooLarge);
       if (++fields > headLimits.fields) return this.refuse(badRequest.tooManyFields);
       let valueEnd = i;
       while (valueEnd > value && (b[valueEnd - 1] === SP || b[valueEnd - 1] === HTAB)) valueEnd--;

@@ -28,7 +28,6 @@ export interface Waiter extends Queued {
   /** Servers that failed it, and how often it was tried. */
   avoid: Set<Server> | null;
   tries: number;
-  refusals: number;
   /** The connection being opened for it. */
   opening: ServerConnection | null;
   /** A connection is yours until you release or close it. `reused`: it has carried requests before. */
@@ -54,15 +53,17 @@ export type Report = (kind: EventKind, subject: string, cause: Cause | null, tex
 
 /** Attempts to find a working server for one waiter. */
 const mostTries = 3;
-/** Ports tried towards one server after an RST in the handshake; one that refused this many in a row is a closed port, tried once. */
-const mostRefused = 6;
-const closedAfter = 24;
+/**
+ * Handshakes in a row that a server may answer with RST and still be taken for one that collides: stale connections come in
+ * runs, because their ports were given out in order. Beyond that its port is closed, until a handshake or a probe succeeds.
+ */
+const closedAfter = 64;
 /** Ports found taken, one after the other, before the waiter queues instead. */
 const mostTaken = 16;
 /** Milliseconds that a closing connection may keep its port before it is reset. */
 const closingPatience = 1000;
 /** Milliseconds without a waiter after which a shortage is over. */
-const calmAfter = 500;
+const calmAfter = 3000;
 
 export class Pool implements ConnectionOwner {
   settings: PoolSettings;
@@ -91,7 +92,6 @@ export class Pool implements ConnectionOwner {
   admit(waiter: Waiter): void {
     waiter.avoid = null;
     waiter.tries = 0;
-    waiter.refusals = 0;
     waiter.queuedAt = 0;
     if (this.queue.length === 0 && this.place(waiter)) return;
     this.enqueue(waiter, false);
@@ -319,8 +319,7 @@ export class Pool implements ConnectionOwner {
     }
     if (failure.kind === 'refused') {
       server.refusals++;
-      if (server.refusals <= closedAfter && ++waiter.refusals < mostRefused && this.dial(server, waiter, true)) return;
-      waiter.refusals = 0;
+      if ((server.refusals <= closedAfter || !connection.secondTry) && this.dial(server, waiter, true)) return;
     }
     waiter.avoid ??= new Set();
     waiter.avoid.add(server);
@@ -363,7 +362,7 @@ export class Pool implements ConnectionOwner {
       no_port: 'we_closed',
       address_absent: 'we_closed',
       local_other: 'we_closed',
-      refused: 'rst',
+      refused: 'refused',
       reset: 'rst',
       timeout: 'half_open',
       unreachable: 'we_closed',
