@@ -85,6 +85,11 @@ export class CoolingPorts {
     return this.resting[1]! + this.resting[2]! + this.resting[3]! + this.resting[0]!;
   }
 
+  /** Of the free ones those that have been used before. */
+  get proven(): number {
+    return this.free - (this.size - this.untouched);
+  }
+
   /** Ports that somebody else holds, and that will be tried again when their rest is over. */
   get held(): number {
     return this.resting[HELD]!;
@@ -107,8 +112,8 @@ export class CoolingPorts {
   }
 
   /** How long ago the port that `take` would give was released, in milliseconds; Infinity if it never was used, -2 if none is free. */
-  longestRest(now: number): number {
-    if (this.untouched < this.size) return Number.POSITIVE_INFINITY;
+  longestRest(now: number, proven = false): number {
+    if (!proven && this.untouched < this.size) return Number.POSITIVE_INFINITY;
     const queue = this.oldest(now, true);
     return queue < 0 ? -2 : elapsed(this.released[this.head[queue]!]!, stampDown(now));
   }
@@ -119,18 +124,24 @@ export class CoolingPorts {
     return queue < 0 ? -2 : elapsed(this.released[this.head[queue]!]!, stampDown(now));
   }
 
-  /** The free port that was released longest ago, else the suspect that was, or -1; `lent`: it can come back by `putLent` only. */
-  take(now: number, lent = false): number {
+  /** The free port that was released longest ago, else the suspect that was, or -1. `proven`: one that has been used, of which there is one. */
+  take(now: number, proven = false): number {
+    return this.hand(this.pick(now, proven), OUT);
+  }
+
+  /** The same for a port that can come back by `putLent` only. */
+  takeLent(now: number): number {
+    return this.hand(this.pick(now, false), LENT);
+  }
+
+  private pick(now: number, proven: boolean): number {
     if (this.free + this.suspects === 0) return -1;
-    let port: number;
     if (this.free === 0) {
       this.suspects--;
-      port = this.shift(SUSPECT);
-    } else {
-      this.free--;
-      port = this.untouched < this.size ? this.untouched++ : this.shift(this.oldest(now, true));
+      return this.shift(SUSPECT);
     }
-    return this.hand(port, lent ? LENT : OUT);
+    this.free--;
+    return !proven && this.untouched < this.size ? this.untouched++ : this.shift(this.oldest(now, true));
   }
 
   /** The port that has cooled longest although it may not be used yet, or -1. Ports held by others are none of these. */
@@ -175,6 +186,7 @@ export class CoolingPorts {
   }
 
   private hand(port: number, state: number): number {
+    if (port < 0) return port;
     this.state[port] = state;
     this.out++;
     return port;

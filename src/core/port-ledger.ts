@@ -164,30 +164,34 @@ export class PortLedger {
 
   /**
    * The traffic port that has been unused longest, on the address that has most free ports towards `server`; one that was refused
-   * when last used only if there is no other; null if none is free.
+   * when last used only if there is no other; null if none is free. `proven`: rather one that has been used before, to tell
+   * whether a server refuses everybody or only a port it still holds.
    */
-  acquire(server: string, now: number): Lease | null {
+  acquire(server: string, now: number, proven = false): Lease | null {
     let best: Space | null = null;
+    let bestFree = 0;
     let bestRest = -2;
     for (const space of this.spaces(server)) {
       space.traffic.ripen(now, this.coolDowns);
-      const lead = space.traffic.free - (best?.traffic.free ?? 0);
-      if (space.draining || space.traffic.free === 0 || lead < 0) continue;
+      const free = proven ? space.traffic.proven : space.traffic.free;
+      if (space.draining || free === 0 || free < bestFree) continue;
       // As many free ports: farthest reuse first across addresses too.
-      const rest = space.traffic.longestRest(now);
-      if (lead === 0 && rest <= bestRest) continue;
+      const rest = space.traffic.longestRest(now, proven);
+      if (free === bestFree && rest <= bestRest) continue;
       best = space;
+      bestFree = free;
       bestRest = rest;
     }
+    if (best === null && proven) return this.acquire(server, now);
     best ??= mostSuspects(this.spaces(server), 'traffic');
     if (best === null) return null;
-    const index = best.traffic.take(now);
+    const index = best.traffic.take(now, proven);
     return new PortLease(best, index, this.ports[index]!, false, false);
   }
 
   /** The free port that `acquire` gives; else the one that has cooled longest, counted as an early reuse; null (a miss) if all are in use. */
-  acquireEarly(server: string, now: number): Lease | null {
-    const free = this.acquire(server, now);
+  acquireEarly(server: string, now: number, proven = false): Lease | null {
+    const free = this.acquire(server, now, proven);
     if (free !== null) return free;
     let best: Space | null = null;
     let bestRest = -2;
@@ -208,20 +212,21 @@ export class PortLedger {
   }
 
   /** A port kept for health monitors: unused longest over all addresses, a refused one last; null if all are in use or held by others. */
-  acquireMonitor(server: string, now: number): Lease | null {
+  acquireMonitor(server: string, now: number, proven = false): Lease | null {
     let best: Space | null = null;
     let bestRest = -2;
     for (const space of this.spaces(server)) {
       if (space.draining) continue;
       space.monitors.ripen(now, this.coolDowns);
-      const rest = space.monitors.longestRest(now);
+      const rest = space.monitors.longestRest(now, proven);
       if (rest <= bestRest) continue;
       best = space;
       bestRest = rest;
     }
+    if (best === null && proven) return this.acquireMonitor(server, now);
     best ??= mostSuspects(this.spaces(server), 'monitors');
     if (best === null) return null;
-    const index = best.monitors.take(now);
+    const index = best.monitors.take(now, proven);
     return new PortLease(best, index, this.ports[this.trafficSize + index]!, false, true);
   }
 
@@ -330,7 +335,7 @@ export class PortLedger {
     );
     if (best === null) return null;
     const ports: number[] = [];
-    while (ports.length < count && best.traffic.free + best.traffic.suspects > 0) ports.push(this.ports[best.traffic.take(now, true)]!);
+    while (ports.length < count && best.traffic.free + best.traffic.suspects > 0) ports.push(this.ports[best.traffic.takeLent(now)]!);
     best.lent += ports.length;
     return { address: best.address, server, ports };
   }

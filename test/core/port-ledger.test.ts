@@ -55,10 +55,12 @@ class Reference {
 }
 
 type Step =
-  | { readonly kind: 'acquire' | 'early' | 'monitor'; readonly server: number }
+  | { readonly kind: 'acquire' | 'early'; readonly server: number }
+  | { readonly kind: 'monitor'; readonly server: number }
   | { readonly kind: 'release'; readonly which: number; readonly ending: Ending }
   | { readonly kind: 'hold'; readonly which: number }
-  | { readonly kind: 'drain' | 'add'; readonly address: number }
+  | { readonly kind: 'drain'; readonly address: number }
+  | { readonly kind: 'add'; readonly address: number }
   | { readonly kind: 'wait'; readonly seconds: number };
 
 const addressNames = ['10.0.0.5', '10.0.0.6', '2001:db8::7'];
@@ -389,6 +391,17 @@ describe('one story each', () => {
     expect(six.stats(9)).toMatchObject([{ free: 3, cooling: 0 }]);
     expect([1, 2, 3].map(() => six.acquire('s:1', 9)!.port).at(-1)).toBe(1);
     expect([1, 2, 3].map(() => six.acquireMonitor('s:1', 9)!.port).at(-1)).toBe(4);
+  });
+
+  test('a second opinion is asked from a port that has worked', () => {
+    const five = new PortLedger({ addresses: ['10.0.0.5', '10.0.0.6'], ports: [{ low: 1, high: 5 }], monitorPorts: 2, cooldown });
+    for (const take of ['acquire', 'acquireMonitor'] as const) {
+      const worked = five[take]('s:1', 0)!;
+      five.release(worked, 'we_closed', 1);
+      five.release(five[take]('s:1', 2)!, 'refused', 2);
+      expect(five[take]('s:1', 3, true)).toMatchObject({ address: worked.address, port: worked.port });
+      expect(five[take]('s:1', 3, true), 'else any').not.toBeNull();
+    }
   });
 
   test('ports of a server that refused all of them are all there when it is back', () => {

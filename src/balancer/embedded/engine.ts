@@ -267,7 +267,7 @@ export class EmbeddedEngine {
         snat === null
           ? null
           : {
-              acquire: (key: string) => snat.ledger.acquireMonitor(key, this.clock.seconds()),
+              acquire: (key: string, proven: boolean) => snat.ledger.acquireMonitor(key, this.clock.seconds(), proven),
               release: (lease: Parameters<PortLedger['release']>[0], ending: Parameters<PortLedger['release']>[1]) =>
                 snat.ledger.release(lease, ending, this.clock.seconds()),
               hold: (lease: Parameters<PortLedger['hold']>[0]) => snat.ledger.hold(lease, this.clock.seconds()),

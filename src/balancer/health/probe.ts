@@ -38,7 +38,8 @@ export interface Question {
 
 /** Where probes get their source ports. */
 export interface MonitorPorts {
-  acquire(server: string): Lease | null;
+  /** `proven`: rather one that has worked before. */
+  acquire(server: string, proven: boolean): Lease | null;
   release(lease: Lease, ending: Ending): void;
   hold(lease: Lease): void;
 }
@@ -59,20 +60,20 @@ export const probe = async (target: Target, question: Question, ports: MonitorPo
     duration: (performance.now() - started) / 1000,
     collision,
   });
-  let attempt = await attemptWithPort(target, question, ports);
+  let attempt = await attemptWithPort(target, question, ports, false);
   for (let resets = 1; attempt.class === 'refused'; resets++) {
     if (resets > mostResets) return result(attempt, false);
-    attempt = await attemptWithPort(target, question, ports);
+    attempt = await attemptWithPort(target, question, ports, true);
     // Without another port nothing is known about the server: the RST could have been a collision.
     if (attempt.class !== 'refused') return result(attempt, attempt.class !== 'local');
   }
   return result(attempt, false);
 };
 
-const attemptWithPort = async (target: Target, question: Question, ports: MonitorPorts | null): Promise<Attempt> => {
+const attemptWithPort = async (target: Target, question: Question, ports: MonitorPorts | null, proven: boolean): Promise<Attempt> => {
   if (ports === null) return ask(target, question, null).then(({ attempt }) => attempt);
   for (let taken = 0; taken < mostTaken; taken++) {
-    const lease = ports.acquire(target.key);
+    const lease = ports.acquire(target.key, proven);
     if (lease === null) return { class: 'local', detail: 'no monitor port left', failure: null };
     const { attempt, ending } = await ask(target, question, lease);
     if (attempt.failure?.kind !== 'port_taken') {
@@ -129,7 +130,7 @@ const ask = (target: Target, question: Question, lease: Lease | null): Promise<{
       done(
         classOf[failure.kind],
         `${failure.code} at ${error.syscall ?? 'connect'}`,
-        failure.kind === 'refused' ? 'rst' : 'we_closed',
+        failure.kind === 'refused' ? 'refused' : 'we_closed',
         failure,
       );
     });

@@ -487,8 +487,8 @@ export class Pool implements ConnectionOwner {
   private dial(server: Server, waiter: Waiter, secondTry: boolean): boolean {
     let lease = null;
     if (this.snat !== null) {
-      lease = this.snat.take(server.key);
-      if (lease === null && this.evict(server)) lease = this.snat.take(server.key);
+      lease = this.snat.take(server.key, secondTry);
+      if (lease === null && this.evict(server)) lease = this.snat.take(server.key, secondTry);
       if (lease === null) return false;
     }
     server.opening++;

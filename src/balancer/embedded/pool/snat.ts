@@ -34,11 +34,14 @@ export class SnatPool {
     this.seconds = seconds;
   }
 
-  /** A port towards `server` in DESIGN.md's order: free, else the longest-cooled. Null if all are in use. */
-  take(server: string): Lease | null {
+  /**
+   * A port towards `server` in DESIGN.md's order: free, else the longest-cooled. Null if all are in use. `proven`: rather one that
+   * has worked before, because another was refused.
+   */
+  take(server: string, proven = false): Lease | null {
     const now = this.seconds();
-    if (this.lender === null) return this.ledger.acquireEarly(server, now);
-    const free = this.ledger.acquire(server, now);
+    if (this.lender === null) return this.ledger.acquireEarly(server, now, proven);
+    const free = this.ledger.acquire(server, now, proven);
     if (free !== null || this.lender.want(this.name, server)) return free;
     return this.ledger.acquireEarly(server, now);
   }
