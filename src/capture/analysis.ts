@@ -22,6 +22,8 @@ export interface AnalysisOptions {
   readonly filter: EndpointFilter | null;
   /** How many cases of one kind in one port space are kept with their packets. */
   readonly keep: number;
+  /** Bytes there are to read in all; null if nobody knows. Tables begin at the size that such a capture mostly needs. */
+  readonly size: number | null;
   /** Any number; it decides where tuples land in hash tables. */
   readonly seed: number;
 }
@@ -55,7 +57,10 @@ export class Analysis {
     this.over = streams.map(() => false);
     this.links = streams.map(() => new Set<number>());
     this.explainer = new Explainer(options.keep);
-    this.tracker = new Tracker(this.segment, this.explainer, options.seed);
+    // A connection of eight packets takes about a kilobyte and a half; what is not written to takes no memory.
+    const expected = (options.size ?? 16 << 20) / 1500;
+    const capacity = 2 ** Math.min(17, Math.max(8, Math.ceil(Math.log2(expected + 1))));
+    this.tracker = new Tracker(this.segment, this.explainer, options.seed, capacity);
     this.explainer.tracker = this.tracker;
   }
 

@@ -65,6 +65,7 @@ export const explainBytes = (
   const analysis = new Analysis(streams, {
     filter: options.filter === undefined ? null : parseFilter(options.filter),
     keep: options.keep ?? 10,
+    size: files.reduce((sum, f) => sum + f.length, 0),
     seed: 42,
   });
   for (let f = analysis.advance(); f >= 0; f = analysis.advance()) {

@@ -92,20 +92,25 @@ export const INNER = 1 << 19;
 export const intStride = 48;
 export const doubleStride = 24;
 
-/** Rows there is room for at first: 25 MB of address space, of which the system gives memory only to what is written. */
-const firstRows = 131_072;
-
 export class Incarnations {
-  private buffer = new ArrayBuffer(firstRows * intStride * 4);
-  ints = new Int32Array(this.buffer);
-  doubles = new Float64Array(this.buffer);
-  private generations = new Int32Array(firstRows);
+  private buffer: ArrayBuffer;
+  ints: Int32Array;
+  doubles: Float64Array;
+  private generations: Int32Array;
   private free: number[] = [];
   /** Rows beyond this were never used. */
   used = 0;
   /** Rows in use. */
   live = 0;
   peak = 0;
+
+  /** `capacity`: rows there is room for at first. Memory is given by the system only to what is written. */
+  constructor(capacity: number) {
+    this.buffer = new ArrayBuffer(capacity * intStride * 4);
+    this.ints = new Int32Array(this.buffer);
+    this.doubles = new Float64Array(this.buffer);
+    this.generations = new Int32Array(capacity);
+  }
 
   /** A row of zeros. */
   add(): number {

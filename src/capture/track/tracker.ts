@@ -31,9 +31,6 @@ const duplicateWithin = 0.001;
 /** The two sides of a NAT see one SYN within this, clocks of two capturing hosts included. */
 const pairWithin = 5;
 
-/** 2 MB of address space: untouched pages cost nothing, moving a hash table does. */
-const firstSlots = 1 << 17;
-
 export interface TrackerSink {
   /** A handshake worth telling about has ended. */
   attempt(attempt: Attempt): void;
@@ -43,7 +40,7 @@ export interface TrackerSink {
 
 export class Tracker {
   readonly segment: Segment;
-  readonly incarnations = new Incarnations();
+  readonly incarnations: Incarnations;
   readonly uses: PortUse[] = [];
   readonly timeline = new Timeline();
   /** Seconds since the epoch of the capture, never going back. */
@@ -96,11 +93,13 @@ export class Tracker {
   private heldInAll = 0;
   peakHeld = 0;
 
-  constructor(segment: Segment, sink: TrackerSink, seed: number) {
+  /** `capacity`: connections there is room for before anything has to grow, a power of two. */
+  constructor(segment: Segment, sink: TrackerSink, seed: number, capacity: number) {
+    this.incarnations = new Incarnations(capacity);
     this.segment = segment;
     this.sink = sink;
     this.total = this.timeline.add()!;
-    this.v4 = new TupleTable(seed, firstSlots);
+    this.v4 = new TupleTable(seed, capacity);
     this.v6 = new TupleTable(seed);
     this.useTable = new TupleTable(seed);
     this.destinationTable = new TupleTable(seed);

@@ -67,12 +67,13 @@ export const explain: CommandSpec = {
             : fileInput(stream, path, shell.interrupted),
         );
       }
+      const size = inputs.every((i) => i.size !== null) ? inputs.reduce((sum, i) => sum + (i.size ?? 0), 0) : null;
       const analysis = new Analysis(
         inputs.map((i) => i.stream),
-        { filter, keep: given.flag('verbose') ? keepAll : keepFew, seed: Math.floor(Math.random() * 2 ** 32) },
+        { size, filter, keep: given.flag('verbose') ? keepAll : keepFew, seed: Math.floor(Math.random() * 2 ** 32) },
       );
       // A pipe is ended by Ctrl-C as a matter of course; a file that was not read to its end would be explained wrongly.
-      if (!(await readAll(analysis, inputs, shell)) && !paths.includes('-')) return ExitCode.interrupted;
+      if (!(await readAll(analysis, inputs, size, shell)) && !paths.includes('-')) return ExitCode.interrupted;
       const document: CaptureDocument = { schema: CAPTURE_SCHEMA, ...analysis.finish() };
       const html = given.text('html');
       if (html !== null) {
@@ -106,8 +107,7 @@ export const explain: CommandSpec = {
 };
 
 /** Reads every input to its end; false if it was interrupted. */
-const readAll = async (analysis: Analysis, inputs: readonly CaptureInput[], shell: Shell): Promise<boolean> => {
-  const total = inputs.every((i) => i.size !== null) ? inputs.reduce((sum, i) => sum + (i.size ?? 0), 0) : null;
+const readAll = async (analysis: Analysis, inputs: readonly CaptureInput[], total: number | null, shell: Shell): Promise<boolean> => {
   const shows = shell.stderr.isTerminal && (total === null || total >= progressFrom);
   let breathedAt = performance.now();
   const startedAt = breathedAt;
