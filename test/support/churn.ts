@@ -1,5 +1,5 @@
 /** A steady load of short connections in a namespace, made by system calls on a schedule that does not drift. */
-import type { Namespace } from './netns.ts';
+import type { Namespace } from './namespace.ts';
 import { acceptAll, close, Errno, type OpenOptions, open } from './sockets.ts';
 
 export interface Churn {

@@ -4,7 +4,7 @@ import { type Diagnosis, diagnose, type Looks, measureSpaces } from '../../src/c
 import type { PortSpace } from '../../src/core/port-space.ts';
 import { type AskedDestination, type MeasuredSpace, measurePortSpaces, type NamespaceView } from '../../src/core/port-spaces.ts';
 import { Sampler } from '../../src/linux/sampler.ts';
-import type { Namespace } from './netns.ts';
+import type { Namespace } from './namespace.ts';
 
 export const viewOf = (ns: Namespace): { readonly view: NamespaceView; readonly tickHz: number | null } => {
   const path = `/run/netns/${ns.name}`;
