@@ -203,6 +203,7 @@ export class Analysis {
       },
       connections: tracker.answered + tracker.midstream,
       midstream: tracker.midstream,
+      peak_remembered: tracker.incarnations.peak,
       loss: explanation.background.loss,
       findings: describe(explanation, words, this.options.keep, start, duration),
       sources: uses.slice(0, mostSources).map((use) => ({

@@ -132,6 +132,7 @@ export const captureSchema = z
       .readonly(),
     connections: count,
     midstream: count,
+    peak_remembered: count,
     loss: z.number().min(0).max(1),
     findings: z.array(finding).readonly(),
     sources: z.array(sourceUse).readonly(),

@@ -145,6 +145,8 @@ export interface CaptureResult {
   readonly connections: number;
   /** Connections whose beginning is outside the capture. */
   readonly midstream: number;
+  /** Most connections remembered at once: what memory was taken for. */
+  readonly peak_remembered: number;
   /** Estimated probability that a SYN draws nothing by loss alone. */
   readonly loss: number;
   readonly findings: readonly CaptureFinding[];
