@@ -171,8 +171,8 @@ export class HttpClient implements ClientOwner, ConnectionUser, Waiter, Session 
         this.socket.destroy();
         return;
       case 'exchange':
-        if (this.requestDone) this.wantsMore = false;
-        else this.socket.destroy();
+        // What it sent ahead is still answered; then `finish` says goodbye.
+        if (!this.requestDone) this.socket.destroy();
         return;
       case 'closed':
         return;
@@ -273,7 +273,6 @@ export class HttpClient implements ClientOwner, ConnectionUser, Waiter, Session 
           : `X-Forwarded-For: ${client}\r\n`;
       text += settings.tls ? 'X-Forwarded-Proto: https\r\n' : 'X-Forwarded-Proto: http\r\n';
     }
-    if (head.hosts === 0 && head.minor === 0 && !/^https?:/i.test(head.target)) text += 'Host: \r\n';
     text += '\r\n';
     // A small body that is here already goes with the head, in one piece.
     if (this.bodyLeft > 0 && this.bodyLeft <= end - at && this.bodyLeft <= smallBody) {

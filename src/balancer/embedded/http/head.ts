@@ -165,6 +165,8 @@ export class Head {
       const path = rest === '' || rest[0] === '?' ? `/${rest}` : rest;
       this.text = `${this.method} ${path} HTTP/1.1\r\nHost: ${absolute[1]}\r\n${withoutFields(fields, ['host'])}`;
     }
+    // HTTP/1.0 may do without Host; what we pass on is HTTP/1.1 and may not (RFC 9112 3.2).
+    if (this.hosts === 0 && (first === 47 || first === 42)) this.text += 'Host: \r\n';
     if (this.nominated !== null) {
       if (this.nominated.some((name) => untouchable.has(name))) return this.refuse(badRequest.connection);
       this.text = withoutNominated(this.text, this.nominated);

@@ -145,6 +145,7 @@ export class ServerConnection {
     this.ending = failure.kind === 'reset' ? 'rst' : 'half_open';
     if (failure.kind === 'reset') this.server.counters.rx_tcp_resets++;
     const user = this.user;
+    this.user = null;
     this.settle();
     user?.serverFailed(failure);
   }
