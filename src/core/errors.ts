@@ -218,6 +218,7 @@ const catalogue = {
     message: 'there is no port space to start from: {where} has no outbound connection',
     hint: 'describe the load instead, for example: plimsoll plan --rate 500/s --duration 20ms',
   },
+  unknown_setting: { exit: 66, fault: 'user', message: 'tune does not look at "{name}"', hint: '{nearest}' },
   setting_denied: {
     exit: 77,
     fault: 'user',

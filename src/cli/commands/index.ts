@@ -7,5 +7,19 @@ import { doctor } from './doctor.ts';
 import { explain } from './explain.ts';
 import { plan } from './plan.ts';
 import { show } from './show.ts';
+import { tune } from './tune.ts';
 
-export const commands: readonly CommandSpec[] = [doctor, plan, explain, balance, show, reload, drain, enable, disable, set, balanceWorker];
+export const commands: readonly CommandSpec[] = [
+  doctor,
+  plan,
+  tune,
+  explain,
+  balance,
+  show,
+  reload,
+  drain,
+  enable,
+  disable,
+  set,
+  balanceWorker,
+];
