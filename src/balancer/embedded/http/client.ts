@@ -683,6 +683,7 @@ export class HttpClient implements ClientOwner, ConnectionUser, Waiter, Session 
       server.socket.resume();
     }
     if (!this.serverStays || !this.requestDone || server.state !== 'busy') {
+      if (!this.serverStays) server.serverCloses();
       this.server = null;
       this.pool.discard(server);
     } else if (this.exclusive && (this.pinned || !this.service.settings.multiplexing) && !this.gone) this.pool.rest(server);

@@ -121,6 +121,12 @@ export class Pool implements ConnectionOwner {
       server.boundIdle.delete(connection);
     }
     const reuses = this.settings.maxReuse;
+    const most = this.settings.maxPerServer;
+    // One-to-one connections become everybody's when multiplexing is switched on: those beyond the limit close.
+    if (most > 0 && server.connections.size - server.bound > most) {
+      connection.close(this.queue.length > 0, this.clock.now);
+      return;
+    }
     if (connection.state !== 'busy' || (reuses > 0 && connection.served > reuses) || server.administration !== 'enabled' || this.stopping) {
       connection.close(false, this.clock.now);
       return;

@@ -69,6 +69,14 @@ export class ServerConnection {
     this.socket.on('close', () => this.settle());
   }
 
+  /**
+   * The server said that it closes after this answer. Whether its FIN or ours is first nobody knows, so its end of the port is taken
+   * to be in TIME_WAIT. Where the kernel chooses ports nothing cools down, and an RST spares our own TIME_WAIT.
+   */
+  serverCloses(): void {
+    if (this.lease !== null && this.ending === 'we_closed') this.ending = 'fin';
+  }
+
   /** TCP_NODELAY, once: only a message written in several pieces needs it. */
   hurry(): void {
     if (this.noDelay) return;
