@@ -2,7 +2,7 @@
 import { ExitCode, PlimsollError } from '../core/errors.ts';
 import { didYouMean } from '../core/nearest.ts';
 import { type CommandSpec, readArguments } from './command.ts';
-import { commands } from './commands/index.ts';
+import { loadCommand, loadCommands } from './commands/index.ts';
 import { commandHelp, generalHelp } from './help.ts';
 import type { Shell } from './shell.ts';
 import { painter, safe } from './terminal.ts';
@@ -11,30 +11,24 @@ declare const PLIMSOLL_VERSION: string;
 /** Set by the bundler from package.json. */
 export const version = typeof PLIMSOLL_VERSION === 'string' ? PLIMSOLL_VERSION : '0.0.0-source';
 
-const find = (name: string): CommandSpec => {
-  const spec = commands.find((c) => c.name === name);
-  if (spec === undefined)
-    throw new PlimsollError('unknown_command', {
-      command: name,
-      nearest: didYouMean(
-        name,
-        commands.filter((c) => c.hidden !== true).map((c) => c.name),
-      ),
-    });
-  return spec;
+const find = async (name: string): Promise<CommandSpec> => {
+  const spec = await loadCommand(name);
+  if (spec !== null) return spec;
+  const names = (await loadCommands()).filter((c) => c.hidden !== true).map((c) => c.name);
+  throw new PlimsollError('unknown_command', { command: name, nearest: didYouMean(name, names) });
 };
 
 const dispatch = async (argv: readonly string[], shell: Shell): Promise<number> => {
   const [name, ...rest] = argv;
   if (name === undefined || name === '--help' || name === '-h' || name === 'help') {
-    shell.stdout.write(rest[0] === undefined ? generalHelp(commands) : commandHelp(find(rest[0])));
+    shell.stdout.write(rest[0] === undefined ? generalHelp(await loadCommands()) : commandHelp(await find(rest[0])));
     return ExitCode.ok;
   }
   if (name === '--version' || name === '-V') {
     shell.stdout.write(`${version}\n`);
     return ExitCode.ok;
   }
-  const spec = find(name);
+  const spec = await find(name);
   const end = rest.indexOf('--');
   if ((end < 0 ? rest : rest.slice(0, end)).some((a) => a === '--help' || a === '-h')) {
     shell.stdout.write(commandHelp(spec));

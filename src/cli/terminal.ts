@@ -1,7 +1,7 @@
 /**
  * What reaches a terminal: text from outside made harmless, colours where they are wanted, bars and tables.
  */
-import stringWidth from 'string-width';
+import { eastAsianWidth } from 'get-east-asian-width';
 import type { Output, Shell } from './shell.ts';
 
 /** Control characters, line and paragraph separators, and bidirectional overrides, which could forge or reorder lines. */
@@ -31,11 +31,16 @@ export const painter = (output: Output, env: Shell['env']): Paint => {
   return on ? (style, text) => `\u001b[${codes[style][0]}m${text}\u001b[${codes[style][1]}m` : (_style, text) => text;
 };
 
-/** Columns that `text` takes on a terminal; colours take none. */
-export const width = (text: string): number => (narrow.test(text) ? text.length : stringWidth(text));
+// biome-ignore lint/suspicious/noControlCharactersInRegex: colours begin with one
+const colours = /\u001b\[\d+m/g;
+const takesNoColumn = /^[\p{Mn}\p{Me}\p{Cf}]$/u;
 
-/** What nearly all text here is made of: printable ASCII, Latin-1, dashes, quotes, ellipsis, arrows, box drawing. One column each. */
-const narrow = /^[\u0020-\u007e\u00a1-\u00ac\u00ae-\u00ff\u2013\u2014\u2018-\u201d\u2026\u2190-\u2193\u2500-\u257f\u25b6\u25c0]*$/;
+/** Columns that `text` takes on a terminal; colours and combining marks take none. */
+export const width = (text: string): number => {
+  let columns = 0;
+  for (const letter of text.replace(colours, '')) if (!takesNoColumn.test(letter)) columns += eastAsianWidth(letter.codePointAt(0)!);
+  return columns;
+};
 
 /** `text` padded (or cut, with an ellipsis) to exactly `columns`. Colours inside `text` are only safe when it fits. */
 export const pad = (text: string, columns: number, align: 'left' | 'right' = 'left'): string => {

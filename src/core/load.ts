@@ -28,8 +28,11 @@ export const measureLoad = (
   motion: Motion | null,
 ): GroupLoad => {
   const { state, localPort, expires, silent, acked } = groups.table;
-  const timeWaits: number[] = [];
-  const ages: number[] = [];
+  const rows = members.reduce((sum, g) => sum + g.end - g.start, 0);
+  const waits = new Float64Array(rows);
+  let waiting = 0;
+  const ages = new Float64Array(rows);
+  let aged = 0;
   const closeWaitAges: number[] = [];
   let live = 0;
   let idle = 0;
@@ -44,9 +47,9 @@ export const measureLoad = (
       if (s === TcpState.timeWait) {
         const left = expires[row]! / 1000;
         const age = TIME_WAIT_SECONDS - left;
-        ages.push(age);
-        if (reuse === null) timeWaits.push(left);
-        else if (age <= reuse) timeWaits.push(reuse - age);
+        ages[aged++] = age;
+        if (reuse === null) waits[waiting++] = left;
+        else if (age <= reuse) waits[waiting++] = reuse - age;
         continue;
       }
       live++;
@@ -63,7 +66,7 @@ export const measureLoad = (
 
   // TIME_WAITs that reuse took away leave no age behind: then only those that could not be taken yet tell the rate, and the
   // movement between two samples tells more.
-  const history = arrivalRate(ages, reuse === null ? 60 : reuse);
+  const history = arrivalRate(ages.subarray(0, aged), reuse === null ? 60 : reuse);
   const fromMotion = motion !== null && motion.seconds > 0 ? { rate: motion.timeWaits / motion.seconds, events: motion.timeWaits } : null;
   // A second without a single one, where the history says there should have been many: it has stopped.
   const stopped = motion !== null && motion.seconds >= 1 && motion.timeWaits === 0 && history.rate * motion.seconds > 10;
@@ -81,7 +84,7 @@ export const measureLoad = (
       live,
       liveSlope: proven ? growth / motion.seconds : leakProven ? leak.rate : 0,
       timeWaitRate: churn.rate,
-      timeWaits,
+      timeWaits: waits.subarray(0, waiting),
       timeWaitLife: reuse ?? TIME_WAIT_SECONDS,
       tick: reuse === null ? timerGranule(TIME_WAIT_SECONDS, tickHz ?? DEFAULT_HZ) : 0,
       events: Math.max(churn.events, proven ? motion.opened : 0, leakProven ? leak.events : 0),

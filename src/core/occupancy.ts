@@ -44,16 +44,26 @@ export const reuseAfter = (
   return settings.twReuse === 1 || loopback ? settings.twReuseDelay : null;
 };
 
+/** Ports that an automatic choice passes over, and how many of the range they are: worked out once for all spaces. */
+export interface Blocked {
+  readonly ports: PortSet;
+  readonly count: number;
+  /** Those of the parity of the range's low end. */
+  readonly ofLowParity: number;
+}
+
+const blockedOf = (ports: PortSet, range: PortRange): Blocked => ({ ports, count: ports.count(range), ofLowParity: ports.count(range, 2) });
+
 /** Ports of the range that no automatic connect() takes. */
-export const blockedForConnect = (groups: SocketGroups, settings: NamespaceSettings, probe: PortProbe): PortSet => {
+export const blockedForConnect = (groups: SocketGroups, settings: NamespaceSettings, probe: PortProbe): Blocked => {
   const blocked = PortSet.of(settings.reserved);
   blocked.addAll(groups.taken);
   blocked.addAll(probe.blocked);
-  return blocked;
+  return blockedOf(blocked, settings.portRange);
 };
 
 /** Ports that bind(`source`, 0) cannot take because of others: reserved, and those of sockets on a wildcard address. */
-export const blockedForBind = (groups: SocketGroups, source: number, settings: NamespaceSettings): PortSet => {
+export const blockedForBind = (groups: SocketGroups, source: number, settings: NamespaceSettings): Blocked => {
   const blocked = PortSet.of(settings.reserved);
   const { table } = groups;
   const v6 = table.addresses.text(source).includes(':');
@@ -63,14 +73,17 @@ export const blockedForBind = (groups: SocketGroups, source: number, settings: N
     const wildcard = text === '::' ? v6 || (table.flags[row]! & SocketFlag.v6only) === 0 : text === '0.0.0.0' && !v6;
     if (address === source || wildcard) blocked.add(table.localPort[row]!);
   }
-  return blocked;
+  return blockedOf(blocked, settings.portRange);
 };
 
 /** Ports that connections hold without an explicit bind being proven or ruled out by what the dump shows. */
 export const portsInDoubt = (groups: SocketGroups, settings: NamespaceSettings): readonly number[] => {
   const reserved = PortSet.of(settings.reserved);
+  const { connected, taken } = groups;
   const doubts: number[] = [];
-  for (const port of groups.connected.within(settings.portRange)) if (!groups.taken.has(port) && !reserved.has(port)) doubts.push(port);
+  for (let port = settings.portRange.low; port <= settings.portRange.high; port++) {
+    if (connected.has(port) && !taken.has(port) && !reserved.has(port)) doubts.push(port);
+  }
   return doubts;
 };
 
@@ -79,15 +92,16 @@ const mine = new PortSet();
 
 interface Count {
   readonly range: PortRange;
-  readonly blocked: PortSet;
+  readonly blocked: Blocked;
   /** Rows of the space. */
   readonly rows: Uint32Array;
   /** Seconds after which its TIME_WAITs may be taken, or null. */
   readonly reuse: number | null;
   /** Whether they really may: with the peer's timestamps unknown it is a guess. */
   readonly reuseCertain: boolean;
-  /** Ports that may be blocked too. */
+  /** Ports that may be blocked too; those of the range are counted in `doubtfulCount`. */
   readonly doubtful: PortSet;
+  readonly doubtfulCount: number;
   /** Parity of the ports that the search takes first, relative to the range's low end. */
   readonly firstParity: 0 | 1;
 }
@@ -97,29 +111,25 @@ const count = (groups: SocketGroups, c: Count): Occupancy => {
   const { low, high } = c.range;
   const byState = new Uint32Array(14);
   mine.clear();
+  const blockedPorts = c.blocked.ports;
   let held = 0;
   let reusable = 0;
   let usedFirst = 0;
+  let doubtful = c.doubtfulCount;
   for (const row of c.rows) {
     const port = localPort[row]!;
     const s = state[row]!;
     byState[s]!++;
-    if (port < low || port > high || c.blocked.has(port) || mine.has(port)) continue;
+    if (port < low || port > high || blockedPorts.has(port) || mine.has(port)) continue;
     mine.add(port);
     held++;
+    if (doubtful > 0 && c.doubtful.has(port)) doubtful--;
     if (s === TcpState.timeWait && c.reuse !== null && TIME_WAIT_SECONDS - expires[row]! / 1000 > c.reuse) reusable++;
     else if (((port - low) & 1) === c.firstParity) usedFirst++;
   }
   const size = rangeSize(c.range);
-  let blocked = 0;
-  let blockedFirst = 0;
-  let doubtful = 0;
-  for (let port = low; port <= high; port++) {
-    if (c.blocked.has(port)) {
-      blocked++;
-      if (((port - low) & 1) === c.firstParity) blockedFirst++;
-    } else if (c.doubtful.has(port) && !mine.has(port)) doubtful++;
-  }
+  const blocked = c.blocked.count;
+  const blockedFirst = c.firstParity === 0 ? c.blocked.ofLowParity : blocked - c.blocked.ofLowParity;
   const firstParityPorts = c.firstParity === 0 ? Math.ceil(size / 2) : Math.floor(size / 2);
   const capacity = size - blocked;
   const used = held - reusable;
@@ -143,15 +153,15 @@ const count = (groups: SocketGroups, c: Count): Occupancy => {
 };
 
 /**
- * A `connect` space: `group` null means a destination that has no socket yet. `blocked` is blockedForConnect's set;
- * `doubtful` are ports that may belong to it.
+ * A `connect` space: `group` null means a destination that has no socket yet. `blocked` is blockedForConnect's;
+ * `doubtful` are ports of the range that may belong to it, and how many they are.
  */
 export const countConnectSpace = (
   groups: SocketGroups,
   group: SocketGroup | null,
   settings: NamespaceSettings,
-  blocked: PortSet,
-  doubtful: PortSet,
+  blocked: Blocked,
+  doubtful: { readonly ports: PortSet; readonly count: number },
 ): Occupancy => {
   const timestamps = group === null ? 'on' : peerTimestamps(groups, group, settings);
   return count(groups, {
@@ -160,7 +170,8 @@ export const countConnectSpace = (
     rows: group === null ? new Uint32Array(0) : groups.rows.subarray(group.start, group.end),
     reuse: group === null ? null : reuseAfter(groups, group, settings, timestamps),
     reuseCertain: timestamps === 'on',
-    doubtful,
+    doubtful: doubtful.ports,
+    doubtfulCount: doubtful.count,
     firstParity: 0,
   });
 };
@@ -181,6 +192,7 @@ export const countBindSpace = (groups: SocketGroups, source: number, settings: N
     reuse: null,
     reuseCertain: true,
     doubtful: none,
+    doubtfulCount: 0,
     firstParity: 1,
   });
 };

@@ -127,10 +127,11 @@ const connectSpaces = (context: Context, asked: readonly AskedDestination[]): Me
   const { groups, sample } = context.view;
   const { addresses } = groups.table;
   const blocked = blockedForConnect(groups, sample.settings, sample.probe);
+  const doubtful = { ports: sample.probe.unknown, count: sample.probe.unknown.count(sample.settings.portRange) };
   const measure = (group: SocketGroup | null, identity: Identity): MeasuredSpace => {
-    const occupancy = countConnectSpace(groups, group, sample.settings, blocked, sample.probe.unknown);
+    const occupancy = countConnectSpace(groups, group, sample.settings, blocked, doubtful);
     const reuse = group === null ? null : reuseAfter(groups, group, sample.settings, peerTimestamps(groups, group, sample.settings));
-    return build(context, identity, occupancy, group === null ? [] : [group], blocked, reuse);
+    return build(context, identity, occupancy, group === null ? [] : [group], blocked.ports, reuse);
   };
   const identify = (g: SocketGroup): Identity => ({
     kind: 'connect',
@@ -174,7 +175,7 @@ const bindSpaces = (context: Context): MeasuredSpace[] => {
   return [...sources].map(([source, members]) => {
     const occupancy = countBindSpace(groups, source, sample.settings);
     const identity: Identity = { kind: 'bind', source: table.addresses.text(source), destination: null, destinationPort: null };
-    return build(context, identity, occupancy, members, blockedForBind(groups, source, sample.settings), null);
+    return build(context, identity, occupancy, members, blockedForBind(groups, source, sample.settings).ports, null);
   });
 };
 

@@ -111,7 +111,7 @@ export class SocketTable {
   acked: Uint32Array;
 
   constructor(capacity = 1024) {
-    const n = Math.max(16, capacity);
+    const n = Math.max(16, Math.ceil(capacity));
     this.state = new Uint8Array(n);
     this.flags = new Uint8Array(n);
     this.localPort = new Uint16Array(n);

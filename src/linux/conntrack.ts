@@ -97,10 +97,11 @@ export const decodeFlow = (buffer: NetlinkBuffer, word: number, bytes: number): 
 export const readSnatFlows = (ffi: Ffi): SnatFlow[] => {
   const flows: SnatFlow[] = [];
   const request = encodeRequest(CTNETLINK_GET, NLM_F_REQUEST | NLM_F_DUMP, new Uint8Array(4));
-  dump(ffi, NETLINK_NETFILTER, request, (type, word, bytes, buffer) => {
-    if (type !== CTNETLINK_NEW) return;
-    const flow = decodeFlow(buffer, word, bytes);
-    if (flow !== null) flows.push(flow);
+  dump(ffi, NETLINK_NETFILTER, request, (frames, buffer) => {
+    while (frames.next()) {
+      const flow = frames.type === CTNETLINK_NEW ? decodeFlow(buffer, frames.word, frames.bytes) : null;
+      if (flow !== null) flows.push(flow);
+    }
   });
   return flows;
 };

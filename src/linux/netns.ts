@@ -4,7 +4,6 @@ import { PlimsollError } from '../core/errors.ts';
 import { didYouMean } from '../core/nearest.ts';
 import { errnoName, type Ffi } from './ffi.ts';
 import type { HostRoot } from './proc.ts';
-import { readText } from './proc.ts';
 
 export interface NetworkNamespace {
   /** Inode number: what the kernel calls it in `net:[4026531840]`. */

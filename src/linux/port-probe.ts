@@ -84,7 +84,10 @@ export const probePorts = (
         if (!open()) return give(`no socket to ask with: ${errnoName(c.errno())}`);
       }
     }
-    return { probe: { blocked, unknown }, reading: { status: 'ok', value: null } };
+    const left = unknown.count({ low: 0, high: 65535 });
+    if (left === 0) return { probe: { blocked, unknown }, reading: { status: 'ok', value: null } };
+    const hint = `${left} of ${ports.length} held ports were not asked about in the time there was: free_low counts them as taken; a longer --interval asks them all`;
+    return { probe: { blocked, unknown }, reading: { status: 'absent', hint } };
   } finally {
     c.close(fd);
   }

@@ -111,7 +111,6 @@ export class Sampler {
   private lookInside(namespace: NetworkNamespace, options: SampleOptions, reports: Reports): NamespaceView {
     const { root, c } = this;
     const at = performance.now() / 1000;
-    const sockets = reports.measure('sockets', () => this.readSockets(options.info));
     const settings = reports.measure('settings', () => ({
       value: readSettings(root),
       reading:
@@ -126,6 +125,9 @@ export class Sampler {
         return { value: {}, reading: unreadable(error, '/proc/net/netstat', 'read access') };
       }
     });
+    // Room for all of them at once, and some that come meanwhile: growing columns costs more than asking how many there are.
+    const expect = 1.05 * ((counters['sockstat_inuse'] ?? 0) + (counters['sockstat_tw'] ?? 0)) + 256;
+    const sockets = reports.measure('sockets', () => this.readSockets(options.info, expect));
     const conntrack = reports.measure('conntrack', (): { value: ConntrackSample | null; reading: Reading<unknown> } => {
       const { sample, flows } = readConntrack(root, c);
       return { value: sample, reading: flows };
@@ -151,10 +153,10 @@ export class Sampler {
     return { groups: view.groups, sample: { ...sample, probe } };
   }
 
-  private readSockets(info: boolean): { value: SocketTable; reading: Reading<unknown> } {
+  private readSockets(info: boolean, expect: number): { value: SocketTable; reading: Reading<unknown> } {
     if (this.c.status === 'ok' && this.root.proc === liveRoot.proc) {
       try {
-        return { value: walkSockets(this.c.value, { info }), reading: ok };
+        return { value: walkSockets(this.c.value, { info, expect }), reading: ok };
       } catch (error) {
         const fallback = {
           status: 'unsupported',

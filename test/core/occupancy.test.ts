@@ -158,7 +158,7 @@ describe('occupancy', () => {
           const listens = (s: (typeof sockets)[number]): boolean =>
             sockets.some((l) => l.state === 10 && l.lport === s.lport && l.local === s.local);
           for (const group of groups.outbound) {
-            const o = countConnectSpace(groups, group, base, blockedSet, none.unknown);
+            const o = countConnectSpace(groups, group, base, blockedSet, { ports: none.unknown, count: 0 });
             const mine = sockets.filter(
               (s) =>
                 s.state !== 10 &&

@@ -17,7 +17,13 @@ for (const host of readdirSync(folder).filter((name) => existsSync(`${folder}${n
     const sampler = new Sampler([ownNamespace(root)], root);
     const { views, sensors } = sampler.look({ info: true, probeBudget: 0 });
     // The recording's own interrupt rate, not that of the machine the test runs on.
-    const looks: Looks = { host: { ...sampler.facts, tickHz: 250 }, takenAt: '2026-11-20T12:00:00Z', before: [], after: views, watched: { seconds: 0, failedSearches: null, openings: [] } };
+    const looks: Looks = {
+      host: { ...sampler.facts, tickHz: 250 },
+      takenAt: '2026-11-20T12:00:00Z',
+      before: [],
+      after: views,
+      watched: { seconds: 0, failedSearches: null, openings: [] },
+    };
     const still = sensors.map((s) => ({ ...s, duration: 0 }));
     const diagnosis = diagnose(looks, measureSpaces(looks, []), new Map(), still, 10);
     const document = reportDocument(diagnosis);

@@ -6,9 +6,9 @@ import { PlimsollError } from '../../src/core/errors.ts';
 import { SocketTable } from '../../src/core/socket-table.ts';
 import { decodeFlow } from '../../src/linux/conntrack.ts';
 import { ffi } from '../../src/linux/ffi.ts';
-import { NetlinkBuffer, readChunk } from '../../src/linux/netlink/frames.ts';
+import { Frames, NetlinkBuffer } from '../../src/linux/netlink/frames.ts';
 import { liveRoot } from '../../src/linux/proc.ts';
-import { decodeSocket, TCPDIAG_GETSOCK } from '../../src/linux/sock-diag/codec.ts';
+import { decodeSockets, TCPDIAG_GETSOCK } from '../../src/linux/sock-diag/codec.ts';
 import { parseProcTcp, readProcSockets } from '../../src/linux/sock-diag/procfs.ts';
 import { walkSockets } from '../../src/linux/sock-diag/walk.ts';
 import { kernelTest, namespace } from '../support/netns.ts';
@@ -85,9 +85,8 @@ const decodeAll = (bytes: Uint8Array): SocketTable => {
   const buffer = new NetlinkBuffer();
   buffer.bytes.set(bytes.subarray(0, 65536));
   const table = new SocketTable(16);
-  readChunk(buffer, Math.min(bytes.length, 65536), (type, word, length) => {
-    if (type === TCPDIAG_GETSOCK) decodeSocket(buffer, word, length, table);
-  });
+  const length = Math.min(bytes.length, 65536);
+  decodeSockets(new Frames(buffer, length), buffer, length, table);
   return table;
 };
 

@@ -16,7 +16,7 @@ import { renderDoctor } from '../render/doctor.ts';
 import type { Shell } from '../shell.ts';
 
 /** Milliseconds the port probe may take: with one look the user waits for nothing else. */
-const PROBE_BUDGET = { oneLook: 40, twoLooks: 400 } as const;
+const PROBE_BUDGET = { oneLook: 15, twoLooks: 400 } as const;
 
 /** How often the watch is emptied: a process that is gone cannot be named. In milliseconds. */
 const POLL_MS = 20;

@@ -1,25 +1,23 @@
-/** Every command, in the order of the help. */
+/** Every command, in the order of the help. Each is loaded when it is called: a bundle of all of them takes longer to start. */
 import type { CommandSpec } from '../command.ts';
-import { disable, drain, enable, reload, set } from './administer.ts';
-import { balance } from './balance.ts';
-import { balanceWorker } from './balance-worker.ts';
-import { doctor } from './doctor.ts';
-import { explain } from './explain.ts';
-import { plan } from './plan.ts';
-import { show } from './show.ts';
-import { tune } from './tune.ts';
 
-export const commands: readonly CommandSpec[] = [
-  doctor,
-  plan,
-  tune,
-  explain,
-  balance,
-  show,
-  reload,
-  drain,
-  enable,
-  disable,
-  set,
-  balanceWorker,
-];
+const loaders: Readonly<Record<string, () => Promise<CommandSpec>>> = {
+  doctor: async () => (await import('./doctor.ts')).doctor,
+  plan: async () => (await import('./plan.ts')).plan,
+  tune: async () => (await import('./tune.ts')).tune,
+  explain: async () => (await import('./explain.ts')).explain,
+  balance: async () => (await import('./balance.ts')).balance,
+  show: async () => (await import('./show.ts')).show,
+  reload: async () => (await import('./administer.ts')).reload,
+  drain: async () => (await import('./administer.ts')).drain,
+  enable: async () => (await import('./administer.ts')).enable,
+  disable: async () => (await import('./administer.ts')).disable,
+  set: async () => (await import('./administer.ts')).set,
+  'balance-worker': async () => (await import('./balance-worker.ts')).balanceWorker,
+};
+
+/** The command of that name, or null. */
+export const loadCommand = async (name: string): Promise<CommandSpec | null> => (Object.hasOwn(loaders, name) ? loaders[name]!() : null);
+
+/** All of them. */
+export const loadCommands = (): Promise<readonly CommandSpec[]> => Promise.all(Object.values(loaders).map((load) => load()));

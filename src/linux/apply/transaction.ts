@@ -49,7 +49,19 @@ export interface Undone {
   readonly file: 'restored' | 'removed' | 'left' | 'none';
 }
 
-const code = (error: unknown): string => (error as NodeJS.ErrnoException).code ?? (error as Error).message;
+/** Runs a generator of steps to its end. */
+export const finish = <T>(steps: Generator<string, T>): T => {
+  for (;;) {
+    const step = steps.next();
+    if (step.done === true) return step.value;
+  }
+};
+
+const reasonOf = (error: unknown): string => (error as Error).message;
+
+/** Undoing did not go through: the journal stays, and --rollback can try again. */
+const half = (journal: Journal, reason: string, again: unknown): PlimsollError =>
+  new PlimsollError('tune_half', { reason, again: reasonOf(again), path: journal.path }, { cause: again });
 
 const write = (host: ApplyHost, name: string, value: string): void => {
   host.inside(() => writeSysctl(host.proc, name, value));
@@ -114,9 +126,13 @@ export function* applyChanges(host: ApplyHost, changes: readonly Change[], dropI
     let recovered: Undone | null = null;
     const pending = transactions.at(-1);
     if (pending !== undefined && !pending.committed) {
-      recovered = yield* undo(host, pending);
-      transactions = transactions.slice(0, -1);
-      journal.write(transactions);
+      try {
+        recovered = yield* undo(host, pending);
+        transactions = transactions.slice(0, -1);
+        journal.write(transactions);
+      } catch (again) {
+        throw half(journal, 'an earlier run was cut off in the middle', again);
+      }
       yield 'recovered';
     }
     const settings = changes.flatMap((change): SettingStep[] => {
@@ -133,9 +149,9 @@ export function* applyChanges(host: ApplyHost, changes: readonly Change[], dropI
     check(host, settings, file);
 
     const transaction: Transaction = { startedAt: now, committed: false, file, settings };
-    journal.write([...transactions, transaction]);
-    yield 'journalled';
     try {
+      journal.write([...transactions, transaction]);
+      yield 'journalled';
       if (file !== null) {
         replaceFile(file.path, file.after, 0o644);
         yield 'wrote the drop-in';
@@ -150,18 +166,20 @@ export function* applyChanges(host: ApplyHost, changes: readonly Change[], dropI
       journal.write([...transactions, { ...transaction, committed: true }]);
       yield 'committed';
     } catch (cause) {
-      const reason = cause instanceof PlimsollError ? cause.message : code(cause);
-      // Undoing may fail too: then the journal stays, and --rollback can try again.
+      const reason = reasonOf(cause);
       try {
-        const steps = undo(host, transaction);
-        while (steps.next().done !== true);
+        finish(undo(host, transaction));
         journal.write(transactions);
       } catch (again) {
-        throw new PlimsollError('tune_half', { reason, again: code(again), path: journal.path }, { cause });
+        throw half(journal, reason, again);
       }
       throw new PlimsollError('tune_failed', { reason }, { cause });
     }
     return { settings, file, recovered };
+  } catch (cause) {
+    // Nothing was touched yet, or all of it was put back.
+    if (cause instanceof PlimsollError) throw cause;
+    throw new PlimsollError('tune_failed', { reason: reasonOf(cause) }, { cause });
   } finally {
     unlock();
   }
@@ -187,9 +205,13 @@ export function* rollBack(host: ApplyHost): Generator<string, readonly Undone[]>
           reason,
           proc: host.proc,
         });
-      undone.push(yield* undo(host, last));
-      transactions = transactions.slice(0, -1);
-      journal.write(transactions);
+      try {
+        undone.push(yield* undo(host, last));
+        transactions = transactions.slice(0, -1);
+        journal.write(transactions);
+      } catch (again) {
+        throw half(journal, 'rolling back', again);
+      }
       yield 'forgot a transaction';
     }
     return undone;
@@ -197,11 +219,3 @@ export function* rollBack(host: ApplyHost): Generator<string, readonly Undone[]>
     unlock();
   }
 }
-
-/** Runs a generator of steps to its end. */
-export const finish = <T>(steps: Generator<string, T>): T => {
-  for (;;) {
-    const step = steps.next();
-    if (step.done === true) return step.value;
-  }
-};

@@ -24,45 +24,54 @@ export class NetlinkBuffer {
   }
 }
 
-/** What a chunk of a dump ended with. */
-export interface ChunkEnd {
-  readonly done: boolean;
-  /** The kernel's table changed under the dump: rows may be missing or double (NLM_F_DUMP_INTR). */
-  readonly interrupted: boolean;
-}
+/** Where the next message of a chunk is: its type, the word its payload begins at, its payload's bytes. */
+export class Frames {
+  type = 0;
+  word = 0;
+  bytes = 0;
+  done = false;
+  interrupted = false;
+  private offset = 0;
+  private readonly words: Uint32Array;
+  private readonly length: number;
 
-/**
- * Calls `visit(type, word, bytes)` for each message of a received chunk: `word` is the index of its payload in
- * `buffer.words`, `bytes` the payload's length. Returns whether the dump is over.
- * Throws `netlink_malformed` where a length lies, `netlink_refused` where the kernel answers with an error.
- */
-export const readChunk = (buffer: NetlinkBuffer, length: number, visit: (type: number, word: number, bytes: number) => void): ChunkEnd => {
-  const words = buffer.words;
-  let interrupted = false;
-  let offset = 0;
-  while (offset < length) {
-    if (length - offset < HEADER_BYTES) throw new PlimsollError('netlink_malformed', { offset, reason: 'it ends inside a header' });
-    const at = offset >>> 2;
-    const size = words[at]!;
-    if (size < HEADER_BYTES || size > length - offset) {
+  constructor(buffer: NetlinkBuffer, length: number) {
+    this.words = buffer.words;
+    this.length = length;
+  }
+
+  /**
+   * Steps to the next message; false at the end of the chunk or of the dump (`done`).
+   * Throws `netlink_malformed` where a length lies, `netlink_refused` (facts: errno) where the kernel answers with an error.
+   */
+  next(): boolean {
+    const left = this.length - this.offset;
+    if (left <= 0 || this.done) return false;
+    if (left < HEADER_BYTES) throw new PlimsollError('netlink_malformed', { offset: this.offset, reason: 'it ends inside a header' });
+    const at = this.offset >>> 2;
+    const size = this.words[at]!;
+    if (size < HEADER_BYTES || size > left) {
       throw new PlimsollError('netlink_malformed', {
-        offset,
-        reason: `a message of ${size} bytes in the ${length - offset} that are left`,
+        offset: this.offset,
+        reason: `a message of ${size} bytes in the ${left} that are left`,
       });
     }
-    const type = words[at + 1]! & 0xffff;
-    if ((words[at + 1]! >>> 16) & NLM_F_DUMP_INTR) interrupted = true;
-    if (type === NLMSG_DONE || type === NLMSG_ERROR) {
+    const head = this.words[at + 1]!;
+    if ((head >>> 16) & NLM_F_DUMP_INTR) this.interrupted = true;
+    this.type = head & 0xffff;
+    if (this.type === NLMSG_DONE || this.type === NLMSG_ERROR) {
       // Both carry an errno, negative or zero; DONE may leave it out.
-      const code = size >= HEADER_BYTES + 4 ? words[at + 4]! | 0 : 0;
+      const code = size >= HEADER_BYTES + 4 ? this.words[at + 4]! | 0 : 0;
       if (code < 0) throw new PlimsollError('netlink_refused', { reason: `errno ${-code}`, errno: -code });
-      return { done: true, interrupted };
+      this.done = true;
+      return false;
     }
-    visit(type, at + 4, size - HEADER_BYTES);
-    offset += (size + 3) & ~3;
+    this.word = at + 4;
+    this.bytes = size - HEADER_BYTES;
+    this.offset += (size + 3) & ~3;
+    return true;
   }
-  return { done: false, interrupted };
-};
+}
 
 /** Calls `visit(type, byteOffset, bytes)` for each attribute (struct nlattr) in `bytes` bytes from word `word`. */
 export const readAttributes = (

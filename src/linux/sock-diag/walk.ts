@@ -2,7 +2,7 @@
 import { SocketTable } from '../../core/socket-table.ts';
 import type { Ffi } from '../ffi.ts';
 import { dump } from '../netlink/dump.ts';
-import { ALL_STATES, decodeSocket, encodeSocketRequest, TCPDIAG_GETSOCK } from './codec.ts';
+import { ALL_STATES, decodeSockets, encodeSocketRequest } from './codec.ts';
 
 const NETLINK_SOCK_DIAG = 4;
 
@@ -21,9 +21,7 @@ export const walkSockets = (ffi: Ffi, options: WalkOptions): SocketTable => {
   const request = encodeSocketRequest(ALL_STATES, options.info);
   for (let attempt = 1; ; attempt++) {
     const table = new SocketTable(options.expect);
-    const { interrupted } = dump(ffi, NETLINK_SOCK_DIAG, request, (type, word, bytes, buffer) => {
-      if (type === TCPDIAG_GETSOCK) decodeSocket(buffer, word, bytes, table);
-    });
+    const { interrupted } = dump(ffi, NETLINK_SOCK_DIAG, request, (frames, buffer, length) => decodeSockets(frames, buffer, length, table));
     if (!interrupted || attempt === ATTEMPTS) return table;
   }
 };
