@@ -3,8 +3,9 @@ import type { CommandSpec } from './command.ts';
 import { commandHelp } from './help.ts';
 
 /** The page: what each command's --help prints, word for word. */
-export const commandsReference = (specs: readonly CommandSpec[]): string =>
-  [
+export const commandsReference = (all: readonly CommandSpec[]): string => {
+  const specs = all.filter((s) => s.hidden !== true);
+  return [
     '# Commands',
     '',
     'This is what `plimsoll COMMAND --help` prints, written by `node scripts/docs.mjs`. Data goes to stdout; progress, hints and errors go to',
@@ -16,3 +17,4 @@ export const commandsReference = (specs: readonly CommandSpec[]): string =>
     '',
     ...specs.flatMap((s) => [`## \`plimsoll ${s.name}\``, '', '```text', commandHelp(s).trimEnd(), '```', '']),
   ].join('\n');
+};
