@@ -21,24 +21,31 @@ const syncFolder = (path: string): void => {
   }
 };
 
+const besideOf = (path: string): string => `${path}.new`;
+
+/** Removes what a writer that was killed before it renamed may have left beside the file. The transaction's lock makes it ours. */
+export const discardRest = (path: string): void => rmSync(besideOf(path), { force: true });
+
 /** Replaces (or makes) the file: written beside it, synced, renamed over it. Readers see the old text or the new one. */
 export const replaceFile = (path: string, text: string, mode: number): void => {
-  const beside = `${path}.new`;
-  // A rest of one that was killed before it renamed; whoever holds the transaction's lock owns that name.
-  rmSync(beside, { force: true });
-  const fd = openSync(beside, 'wx', mode);
+  discardRest(path);
+  const fd = openSync(besideOf(path), 'wx', mode);
   try {
     writeFileSync(fd, text);
     fsyncSync(fd);
+    renameSync(besideOf(path), path);
+  } catch (error) {
+    discardRest(path);
+    throw error;
   } finally {
     closeSync(fd);
   }
-  renameSync(beside, path);
   syncFolder(path);
 };
 
 /** Removes the file, if it is there. */
 export const removeFile = (path: string): void => {
+  discardRest(path);
   try {
     unlinkSync(path);
   } catch (error) {

@@ -7,7 +7,7 @@ import { dirname } from 'node:path';
 import { PlimsollError } from '../../core/errors.ts';
 import type { Reading } from '../../core/host-sample.ts';
 import type { Ffi } from '../ffi.ts';
-import { readIfThere, removeFile, replaceFile } from './file.ts';
+import { discardRest, readIfThere, removeFile, replaceFile } from './file.ts';
 import { type FileStep, Journal, makeState, type SettingStep, type Transaction } from './journal.ts';
 import { lockState } from './lock.ts';
 import { normalised, readSysctl, sysctlPath, whyNotWritable, writeSysctl } from './runtime.ts';
@@ -84,6 +84,7 @@ function* undo(host: ApplyHost, transaction: Transaction): Generator<string, Und
   let file: Undone['file'] = 'none';
   if (transaction.file !== null) {
     const { path, before, after } = transaction.file;
+    discardRest(path);
     const found = readIfThere(path);
     if (found === before) file = before === null ? 'removed' : 'restored';
     else if (found !== after) file = 'left';
@@ -192,6 +193,7 @@ export function* rollBack(host: ApplyHost): Generator<string, readonly Undone[]>
   try {
     const journal = new Journal(host.state, host.namespace);
     let transactions = journal.read();
+    discardRest(journal.path);
     if (transactions.length === 0) throw new PlimsollError('nothing_to_undo', { path: journal.path });
     const undone: Undone[] = [];
     while (transactions.length > 0) {
