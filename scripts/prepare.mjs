@@ -68,6 +68,7 @@ const peers = {
   wrk: 'wrk',
   gcc: 'gcc',
   jq: 'jq',
+  strace: 'strace',
 };
 
 /** Packages of those that start a service of their own. */
