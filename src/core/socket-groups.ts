@@ -40,6 +40,11 @@ const hash = (local: number, remote: number, port: number): number => {
   return h >>> 0;
 };
 
+/** How a listening port takes connections: on every address, on every IPv6 address, on some addresses. */
+const ANY = 1;
+const ANY_V6 = 2;
+const ADDRESSED = 4;
+
 /** Groups the sockets of `table`. */
 export const groupSockets = (table: SocketTable): SocketGroups => {
   const { count, state, localPort, remotePort, local, remote } = table;
@@ -57,22 +62,24 @@ export const groupSockets = (table: SocketTable): SocketGroups => {
   // A connection on a listener's port came in through it: the listener's address is its own, or any.
   const any4 = table.addresses.intern(0, 0, 0xffff0000, 0);
   const any6 = table.addresses.intern(0, 0, 0, 0);
-  const listening = new Map<number, number[]>();
+  const accepts = new Uint8Array(65536);
+  const addressed = new Set<number>();
   for (const row of listeners) {
     const port = localPort[row]!;
-    const known = listening.get(port);
-    if (known) known.push(row);
-    else listening.set(port, [row]);
+    const address = local[row]!;
+    if (address === any4) accepts[port]! |= ANY;
+    else if (address === any6) accepts[port]! |= (table.flags[row]! & SocketFlag.v6only) === 0 ? ANY : ANY_V6;
+    else {
+      accepts[port]! |= ADDRESSED;
+      addressed.add(address * 65536 + port);
+    }
   }
-  const isInbound = (row: number): boolean =>
-    listening.get(localPort[row]!)!.some((listener) => {
-      const address = local[listener]!;
-      if (address === local[row]) return true;
-      const sameFamily = (table.flags[listener]! & SocketFlag.v6) === (table.flags[row]! & SocketFlag.v6);
-      return address === any4 ? true : address === any6 && (sameFamily || (table.flags[listener]! & SocketFlag.v6only) === 0);
-    });
-  const isListening = new Uint8Array(65536);
-  for (const port of listening.keys()) isListening[port] = 1;
+  const isInbound = (row: number, port: number, address: number): boolean => {
+    const how = accepts[port]!;
+    if (how === 0) return false;
+    if (how & ANY || (how & ANY_V6 && table.flags[row]! & SocketFlag.v6)) return true;
+    return (how & ADDRESSED) !== 0 && addressed.has(address * 65536 + port);
+  };
 
   const connected = new PortSet();
   const groupOf = new Int32Array(count).fill(-1);
@@ -85,9 +92,9 @@ export const groupSockets = (table: SocketTable): SocketGroups => {
     if (s === TcpState.listen || s === TcpState.close || s === TcpState.boundInactive) continue;
     const port = localPort[row]!;
     connected.add(port);
-    const inbound = isListening[port] === 1 && isInbound(row);
-    const keyPort = inbound ? port : remotePort[row]!;
     const l = local[row]!;
+    const inbound = isInbound(row, port, l);
+    const keyPort = inbound ? port : remotePort[row]!;
     const r = remote[row]!;
     // Neighbours in the kernel's table often belong together.
     if (last >= 0) {
