@@ -32,7 +32,9 @@ const shell: Shell = {
   env: process.env,
   stdout: output(process.stdout),
   stderr: output(process.stderr),
-  stdin: process.stdin,
+  get stdin() {
+    return process.stdin;
+  },
   interrupted: controller.signal,
   onHangup: (listener) => void process.on('SIGHUP', listener),
 };
