@@ -114,7 +114,7 @@ export const describe = (
             state: previous.state,
             opened: previous.midstream ? null : nameOf(previous.opened, previous.openedAt),
             last: nameOf(previous.last, previous.lastAt),
-            closing: previous.closing === 0 ? null : nameOf(previous.closing, previous.lastAt),
+            closing: previous.closing === 0 ? null : nameOf(previous.closing, previous.closingAt),
             closed_first_by: previous.closer,
             ago: one.reuse ?? 0,
           }

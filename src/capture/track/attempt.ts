@@ -31,6 +31,7 @@ export interface Previous {
   readonly closer: 'client' | 'server' | null;
   /** The first FIN or the RST that ended it; 0 if none. */
   readonly closing: PacketRef;
+  readonly closingAt: number;
   /** The sequence number the destination expects next, as far as the capture shows. */
   readonly expected: number;
   /** The client's last TSval; null if it sent none. */

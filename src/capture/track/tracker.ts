@@ -13,7 +13,6 @@
 import { PortSet } from '../../core/port-range.ts';
 import { ACK, FIN, RST, type Segment, SYN } from '../decode/segment.ts';
 import { type Attempt, type HeldState, logPacket, type Outcome, type Previous } from './attempt.ts';
-import { Deadlines } from './deadlines.ts';
 import * as R from './incarnations.ts';
 import { Incarnations } from './incarnations.ts';
 import { Destination, PortUse } from './port-use.ts';
@@ -84,9 +83,6 @@ export class Tracker {
    */
   private readonly pairs = new Int32Array(2 << 14);
   private readonly attempts = new Map<number, Attempt>();
-  private readonly releasing = new Deadlines(timeWait);
-  private readonly forgetting = new Deadlines(remembered);
-  private readonly abandoning = new Deadlines(longestAttempt);
   private nextDue = Number.POSITIVE_INFINITY;
   /** Ports held over time, of all spaces together. */
   readonly total: Series;
@@ -143,9 +139,9 @@ export class Tracker {
     const i = row * R.intStride;
     const d = row * R.doubleStride;
     const { segment } = this;
-    const { seq, ack, payload, flags, hasTimestamp, timestamp } = segment;
+    const { seq, payload, flags, hasTimestamp, timestamp } = segment;
     doubles[d + R.LAST_TIME + side] = segment.time;
-    doubles[d + R.LAST_REF + side] = segment.ref;
+    doubles[d + R.LAST_REF] = segment.ref;
     if (payload > 0 || (flags & FIN) !== 0) {
       const end = (seq + payload + (flags & FIN)) | 0;
       const ahead = (end - ints[i + R.NEXT + side]!) | 0;
@@ -154,7 +150,6 @@ export class Tracker {
       // A keep-alive repeats the last byte on purpose (RFC 9293 3.8.4); anything longer that is not new was sent again.
       else if (payload !== 1) this.repeated++;
     }
-    if (flags & ACK) ints[i + R.ACKED + side] = ack;
     if (hasTimestamp) {
       ints[i + R.STAMP + side] = timestamp;
       ints[i + R.STATE]! |= R.STAMPED << side;
@@ -330,9 +325,8 @@ export class Tracker {
         this.accept(row, side);
         const d = row * R.doubleStride;
         doubles[d + R.LAST_TIME + side] = this.segment.time;
-        doubles[d + R.LAST_REF + side] = this.segment.ref;
+        doubles[d + R.LAST_REF] = this.segment.ref;
         ints[i + R.NEXT + side] = (seq + 1) | 0;
-        ints[i + R.ACKED + side] = ack;
         if (hasTimestamp) {
           ints[i + R.STAMP + side] = timestamp;
           ints[i + R.STATE]! |= R.STAMPED << side;
@@ -341,9 +335,8 @@ export class Tracker {
       }
       if (mine && state <= R.OPEN) {
         const d = row * R.doubleStride;
-        if (doubles[d + R.ANSWER_REF] !== 0 && this.segment.time - doubles[d + R.ANSWER_TIME]! > duplicateWithin) this.repeated++;
-        doubles[d + R.ANSWER_TIME] = this.segment.time;
-        doubles[d + R.ANSWER_REF] = this.segment.ref;
+        const last = doubles[d + R.LAST_TIME + side]!;
+        if (Number.isFinite(last) && this.segment.time - last > duplicateWithin) this.repeated++;
         return;
       }
       if (state === R.SYN_SENT) {
@@ -363,8 +356,6 @@ export class Tracker {
     now.ints[i + R.NEXT + client] = ack;
     now.ints[i + R.NEXT + side] = (seq + 1) | 0;
     now.ints[i + R.PAIR] = -1;
-    now.doubles[fresh * R.doubleStride + R.ANSWER_TIME] = this.segment.time;
-    now.doubles[fresh * R.doubleStride + R.ANSWER_REF] = this.segment.ref;
     if (row >= 0) this.forget(row);
     this.midstream++;
   }
@@ -375,8 +366,6 @@ export class Tracker {
     const i = row * R.intStride;
     const d = row * R.doubleStride;
     ints[i + R.STATE] = (ints[i + R.STATE]! & ~R.STATE_MASK) | R.ANSWERED;
-    doubles[d + R.ANSWER_TIME] = this.segment.time;
-    doubles[d + R.ANSWER_REF] = this.segment.ref;
     this.answered++;
     this.carrying++;
     const use = this.uses[ints[i + R.USE]!]!;
@@ -439,8 +428,13 @@ export class Tracker {
     if (state === R.REFUSED || state === R.ABANDONED) return;
     if (state === R.RESET) {
       // The RST was not believed (RFC 5961 3.2), or it was forged: they go on talking.
-      if (payload > 0 && this.segment.time - doubles[d + R.RST_TIME]! > 1 && (flags & RST) === 0) {
+      if (
+        payload > 0 &&
+        this.segment.time - Math.max(doubles[d + R.LAST_TIME]!, doubles[d + R.LAST_TIME + 1]!) > 1 &&
+        (flags & RST) === 0
+      ) {
         ints[i + R.STATE] = (word & ~R.STATE_MASK) | R.OPEN;
+        this.incarnations.unqueue(row);
         this.count(row);
         this.touch(row, side);
       }
@@ -448,10 +442,9 @@ export class Tracker {
     }
     if (flags & RST) {
       this.touchTime(row, side);
-      doubles[d + R.RST_REF] = this.segment.ref;
-      doubles[d + R.RST_TIME] = this.segment.time;
-      doubles[d + R.RESET_BY] = side;
-      ints[i + R.STATE] = (ints[i + R.STATE]! & ~R.STATE_MASK) | R.RESET | R.HAS_RST;
+      doubles[d + R.CLOSING_REF] = this.segment.ref;
+      doubles[d + R.CLOSING_TIME] = this.segment.time;
+      ints[i + R.STATE] = (ints[i + R.STATE]! & ~(R.STATE_MASK | R.RESET_BY_B)) | R.RESET | (side === 1 ? R.RESET_BY_B : 0);
       this.closing(row);
       this.release(row);
       this.queueForgetting(row);
@@ -460,10 +453,14 @@ export class Tracker {
     this.touch(row, side);
     if (state === R.ANSWERED) {
       const client = (word & R.CLIENT_B) === 0 ? 0 : 1;
-      if (side === client || payload > 0) ints[i + R.STATE] = (ints[i + R.STATE]! & ~R.STATE_MASK) | R.OPEN;
+      if (side === client || payload > 0) {
+        ints[i + R.STATE] = (ints[i + R.STATE]! & ~R.STATE_MASK) | R.OPEN;
+        this.incarnations.unqueue(row);
+      }
     }
     const other = 1 - side;
-    if (doubles[d + R.FIN_REF + other] !== 0 && (flags & ACK) !== 0 && ack === ints[i + R.FIN_END + other])
+    // Nothing comes behind a FIN: what is expected next of a side that sent one is what acknowledges it.
+    if ((word & (R.HAS_FIN << other)) !== 0 && (flags & ACK) !== 0 && ack === ints[i + R.NEXT + other])
       ints[i + R.STATE]! |= R.FIN_ACKED << other;
     if (flags & FIN) this.fin(row, side);
   }
@@ -471,30 +468,24 @@ export class Tracker {
   private touchTime(row: number, side: number): void {
     const d = row * R.doubleStride;
     this.incarnations.doubles[d + R.LAST_TIME + side] = this.segment.time;
-    this.incarnations.doubles[d + R.LAST_REF + side] = this.segment.ref;
+    this.incarnations.doubles[d + R.LAST_REF] = this.segment.ref;
   }
 
   private fin(row: number, side: number): void {
     const { ints, doubles } = this.incarnations;
     const i = row * R.intStride;
     const d = row * R.doubleStride;
-    if (doubles[d + R.FIN_REF + side] !== 0) return;
-    doubles[d + R.FIN_REF + side] = this.segment.ref;
-    ints[i + R.FIN_END + side] = (this.segment.seq + this.segment.payload + 1) | 0;
     const word = ints[i + R.STATE]!;
-    const both = doubles[d + R.FIN_REF + 1 - side] !== 0;
-    if (!both) {
-      ints[i + R.STATE] = (word & ~(R.STATE_MASK | R.CLOSER_B)) | R.HALF_CLOSED | (side === 1 ? R.CLOSER_B : 0);
+    if (word & (R.HAS_FIN << side)) return;
+    if ((word & (R.HAS_FIN << (1 - side))) === 0) {
+      doubles[d + R.CLOSING_REF] = this.segment.ref;
+      doubles[d + R.CLOSING_TIME] = this.segment.time;
+      ints[i + R.STATE] = (word & ~(R.STATE_MASK | R.CLOSER_B)) | R.HALF_CLOSED | (R.HAS_FIN << side) | (side === 1 ? R.CLOSER_B : 0);
       return;
     }
-    ints[i + R.STATE] = (word & ~R.STATE_MASK) | R.CLOSED;
+    ints[i + R.STATE] = (word & ~(R.STATE_MASK | R.COUNTED_OPEN)) | R.CLOSED | (R.HAS_FIN << side);
     this.closing(row);
-    if (word & R.COUNTED_OPEN) {
-      ints[i + R.STATE]! &= ~R.COUNTED_OPEN;
-      this.uses[ints[i + R.USE]!]!.open--;
-    }
-    this.releasing.push(row, this.incarnations.generation(row), this.segment.time);
-    this.nextDue = Math.min(this.nextDue, this.segment.time + timeWait);
+    if (word & R.COUNTED_OPEN) this.uses[ints[i + R.USE]!]!.open--;
     this.queueForgetting(row);
   }
 
@@ -547,7 +538,6 @@ export class Tracker {
     if (seq === ((ints[i + R.SYN_SEQ]! + 1) | 0)) {
       // The SYN-ACK is not in the capture, or comes later in it.
       this.accept(row, 1 - side);
-      this.incarnations.doubles[row * R.doubleStride + R.ANSWER_REF] = 0;
       this.inState(row, side);
       return;
     }
@@ -610,7 +600,7 @@ export class Tracker {
     doubles[d + R.SYN_REF] = this.segment.ref;
     doubles[d + R.LAST_SYN_TIME] = this.segment.time;
     doubles[d + R.LAST_TIME + from] = this.segment.time;
-    doubles[d + R.LAST_REF + from] = this.segment.ref;
+    doubles[d + R.LAST_REF] = this.segment.ref;
     doubles[d + R.LAST_TIME + 1 - from] = Number.NEGATIVE_INFINITY;
     const clientPort = client === 0 ? ports >>> 16 : ports & 0xffff;
     const serverPort = client === 0 ? ports & 0xffff : ports >>> 16;
@@ -622,7 +612,7 @@ export class Tracker {
     }
     (family === 4 ? this.v4 : this.v6).set(a, b, ports, row);
     this.count(row);
-    this.abandoning.push(row, this.incarnations.generation(row), this.segment.time);
+    this.incarnations.enqueue(R.ABANDONING, row, this.segment.time);
     this.nextDue = Math.min(this.nextDue, this.segment.time + longestAttempt);
     return row;
   }
@@ -691,7 +681,7 @@ export class Tracker {
     const word = ints[i + R.STATE]!;
     if (word & R.MIDSTREAM) return;
     const client = (word & R.CLIENT_B) === 0 ? 0 : 1;
-    const fin = doubles[row * R.doubleStride + R.FIN_REF + client] === 0 ? 0 : 1;
+    const fin = (word & (R.HAS_FIN << client)) === 0 ? 0 : 1;
     // By sequence numbers, so that it holds for captures without the data packets too.
     const sent = (ints[i + R.NEXT + client]! - ints[i + R.SYN_SEQ]! - 1 - fin) | 0;
     const use = this.uses[ints[i + R.USE]!]!;
@@ -700,13 +690,10 @@ export class Tracker {
     else if (this.segment.time - began < 5) use.beat(began, false);
   }
 
+  /** `row` is over: its port is released after a TIME_WAIT, if it still is held, and the row forgotten after another. */
   private queueForgetting(row: number): void {
-    const { ints } = this.incarnations;
-    const i = row * R.intStride;
-    if (ints[i + R.STATE]! & R.QUEUED) return;
-    ints[i + R.STATE]! |= R.QUEUED;
-    this.forgetting.push(row, this.incarnations.generation(row), this.segment.time);
-    this.nextDue = Math.min(this.nextDue, this.segment.time + remembered);
+    this.incarnations.enqueue(R.RELEASING, row, this.segment.time);
+    this.nextDue = Math.min(this.nextDue, this.segment.time + timeWait);
   }
 
   /** Takes `row` away, and from the table if it still stands there. */
@@ -726,32 +713,23 @@ export class Tracker {
 
   /** Does what is due by `now`. */
   private advance(now: number): void {
-    const { releasing, forgetting, abandoning, incarnations } = this;
-    while (releasing.due(now)) {
-      const { row } = releasing;
-      if (incarnations.alive(row, releasing.generation)) this.release(row);
-      releasing.shift();
+    const { incarnations } = this;
+    for (let since = incarnations.since(R.RELEASING); since + timeWait <= now; since = incarnations.since(R.RELEASING)) {
+      const row = incarnations.first(R.RELEASING);
+      this.release(row);
+      incarnations.enqueue(R.FORGETTING, row, since);
     }
-    while (forgetting.due(now)) {
-      const { row } = forgetting;
-      // One that was taken up again after all (a RST not believed) is not forgotten: it closes anew.
-      if (incarnations.alive(row, forgetting.generation)) {
-        const i = row * R.intStride;
-        incarnations.ints[i + R.STATE]! &= ~R.QUEUED;
-        if ((incarnations.ints[i + R.STATE]! & R.STATE_MASK) >= R.CLOSED) this.forget(row);
-      }
-      forgetting.shift();
-    }
-    while (abandoning.due(now)) {
-      const { row, generation } = abandoning;
-      abandoning.shift();
-      if (incarnations.alive(row, generation)) this.abandon(row, generation, now);
-    }
-    this.nextDue = Math.min(releasing.next, forgetting.next, abandoning.next);
+    while (incarnations.since(R.FORGETTING) + remembered <= now) this.forget(incarnations.first(R.FORGETTING));
+    while (incarnations.since(R.ABANDONING) + longestAttempt <= now) this.abandon(incarnations.first(R.ABANDONING), now);
+    this.nextDue = Math.min(
+      incarnations.since(R.RELEASING) + timeWait,
+      incarnations.since(R.FORGETTING) + remembered,
+      incarnations.since(R.ABANDONING) + longestAttempt,
+    );
   }
 
   /** `row` is `longestAttempt` old: is it still a handshake, or a stray? */
-  private abandon(row: number, generation: number, now: number): void {
+  private abandon(row: number, now: number): void {
     const { ints, doubles } = this.incarnations;
     const i = row * R.intStride;
     const d = row * R.doubleStride;
@@ -760,7 +738,7 @@ export class Tracker {
     const silence = now - Math.max(doubles[d + R.LAST_TIME]!, doubles[d + R.LAST_TIME + 1]!, doubles[d + R.LAST_SYN_TIME]!);
     if (state === R.SYN_SENT || state === R.ANSWERED) {
       if (silence < timeWait) {
-        this.abandoning.push(row, generation, now);
+        this.incarnations.enqueue(R.ABANDONING, row, now);
         return;
       }
       if (state === R.SYN_SENT) this.conclude(row, 'ignored', now);
@@ -770,6 +748,7 @@ export class Tracker {
     // One side's packets alone, without a beginning: backscatter, or a scan with bare ACKs.
     const oneSided = doubles[d + R.LAST_TIME] === Number.NEGATIVE_INFINITY || doubles[d + R.LAST_TIME + 1] === Number.NEGATIVE_INFINITY;
     if ((word & R.MIDSTREAM) !== 0 && oneSided && silence > remembered) this.forget(row);
+    else this.incarnations.unqueue(row);
   }
 
   // --- attempts ---
@@ -877,17 +856,18 @@ export class Tracker {
     const latest = doubles[d + R.LAST_TIME]! >= doubles[d + R.LAST_TIME + 1]! ? 0 : 1;
     const closer = (word & R.CLOSER_B) === 0 ? 0 : 1;
     const state = this.heldState(row, side);
-    const hasFin = doubles[d + R.FIN_REF + closer] !== 0;
+    const hasFin = (word & (R.HAS_FIN << closer)) !== 0;
     const by = (s: number): 'client' | 'server' => (s === side ? 'client' : 'server');
     return {
       state,
       midstream: (word & R.MIDSTREAM) !== 0,
       opened: doubles[d + R.SYN_REF]!,
       openedAt: doubles[d + R.SYN_TIME]!,
-      last: doubles[d + R.LAST_REF + latest]!,
+      last: doubles[d + R.LAST_REF]!,
       lastAt: doubles[d + R.LAST_TIME + latest]!,
-      closer: state === 'reset' ? by(doubles[d + R.RESET_BY]!) : hasFin ? by(closer) : null,
-      closing: state === 'reset' ? doubles[d + R.RST_REF]! : hasFin ? doubles[d + R.FIN_REF + closer]! : 0,
+      closer: state === 'reset' ? by((word & R.RESET_BY_B) === 0 ? 0 : 1) : hasFin ? by(closer) : null,
+      closing: state === 'reset' || hasFin ? doubles[d + R.CLOSING_REF]! : 0,
+      closingAt: doubles[d + R.CLOSING_TIME]!,
       expected: ints[i + R.NEXT + side]!,
       stamp: (word & (R.STAMPED << side)) === 0 ? null : ints[i + R.STAMP + side]!,
     };
