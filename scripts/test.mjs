@@ -11,7 +11,7 @@ installPeers();
 await buildIfStale();
 
 const args = process.argv.slice(2);
-const failedChecks = args.length > 0 ? 0 : check();
+const failedChecks = args.length > 0 ? 0 : await check();
 const report = join(root, 'build', 'test-report.json');
 mkdirSync(join(root, 'build'), { recursive: true });
 rmSync(report, { force: true });
