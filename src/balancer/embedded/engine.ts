@@ -275,14 +275,12 @@ export class EmbeddedEngine {
       watches.set(
         server,
         new ServerWatch(server, monitors, ports, {
-          probed: (monitor, result, collision) => {
+          probed: (monitor, result, collisions) => {
             const counters = this.countersOf(monitor.name);
             counters.probes++;
             if (result.class !== 'unknown') counters[result.class]++;
-            if (collision) {
-              counters.collisions++;
-              server.counters.collisions++;
-            }
+            counters.collisions += collisions;
+            server.counters.collisions += collisions;
             if (result.class === 'up') this.foundWell(wanted.name, server.name);
             else if (result.class !== 'local') server.counters.health_check_failures++;
           },

@@ -18,8 +18,8 @@ export interface ProbeResult {
   readonly detail: string;
   /** Seconds. */
   readonly duration: number;
-  /** The first port met an RST and the second did not. */
-  readonly collision: boolean;
+  /** RSTs that ports met before another port met none. */
+  readonly collisions: number;
 }
 
 export interface Target {
@@ -54,20 +54,20 @@ type Attempt = { readonly class: ProbeClass; readonly detail: string; readonly f
 /** Probes `target`. `ports` null: the kernel chooses the source port. */
 export const probe = async (target: Target, question: Question, ports: MonitorPorts | null): Promise<ProbeResult> => {
   const started = performance.now();
-  const result = (attempt: Attempt, collision: boolean): ProbeResult => ({
+  const result = (attempt: Attempt, collisions: number): ProbeResult => ({
     class: attempt.class,
     detail: attempt.detail,
     duration: (performance.now() - started) / 1000,
-    collision,
+    collisions,
   });
   let attempt = await attemptWithPort(target, question, ports, false);
-  for (let resets = 1; attempt.class === 'refused'; resets++) {
-    if (resets > mostResets) return result(attempt, false);
+  let resets = 0;
+  while (attempt.class === 'refused' && resets < mostResets) {
+    resets++;
     attempt = await attemptWithPort(target, question, ports, true);
-    // Without another port nothing is known about the server: the RST could have been a collision.
-    if (attempt.class !== 'refused') return result(attempt, attempt.class !== 'local');
   }
-  return result(attempt, false);
+  // Without another port nothing is known about the server: the RST could have been a collision.
+  return result(attempt, attempt.class === 'refused' || attempt.class === 'local' ? 0 : resets);
 };
 
 const attemptWithPort = async (target: Target, question: Question, ports: MonitorPorts | null, proven: boolean): Promise<Attempt> => {

@@ -19,8 +19,8 @@ export type MonitorCounters = Record<'probes' | 'up' | 'refused' | 'timeout' | '
 export const noProbes = (): MonitorCounters => ({ probes: 0, up: 0, refused: 0, timeout: 0, bad_response: 0, local: 0, collisions: 0 });
 
 export interface WatchReport {
-  /** A probe was answered; `collision` if only from a second port. */
-  probed(monitor: Monitor, result: MonitorResult, collision: boolean): void;
+  /** A probe was answered; `collisions`: RSTs before a port worked. */
+  probed(monitor: Monitor, result: MonitorResult, collisions: number): void;
   changed(up: boolean, reason: string): void;
 }
 
@@ -73,7 +73,7 @@ export class ServerWatch {
       duration: Math.round(result.duration * 1e6) / 1e6,
     };
     streak.last = seen;
-    this.report.probed(monitor, seen, result.collision);
+    this.report.probed(monitor, seen, result.collisions);
     this.count(streak, result.class);
     streak.timer = setTimeout(() => void this.look(streak), Math.max(1, due - Date.now()));
   }

@@ -284,7 +284,7 @@ export class Pool implements ConnectionOwner {
     server.opening--;
     server.counters.new_established_conns++;
     if (connection.lease !== null) this.snat?.present(connection.lease.address);
-    if (connection.secondTry) server.counters.collisions++;
+    server.counters.collisions += connection.refusedBefore;
     server.refusals = 0;
     const waiter = this.waiters.get(connection);
     if (waiter === undefined) {
@@ -314,18 +314,19 @@ export class Pool implements ConnectionOwner {
     waiter.opening = null;
     server.load--;
     if (failure.kind === 'port_taken' && ++this.taken <= mostTaken) {
-      if (this.dial(server, waiter, connection.secondTry)) return;
+      if (this.dial(server, waiter, connection.refusedBefore)) return;
     }
     this.taken = 0;
     if (failure.cause === 'local') {
-      if (lease === null && this.evict(server) && this.dial(server, waiter, false)) return;
+      if (lease === null && this.evict(server) && this.dial(server, waiter, 0)) return;
       server.short = true;
       this.enqueue(waiter, true);
       return;
     }
     if (failure.kind === 'refused') {
       server.refusals++;
-      if ((server.refusals <= closedAfter || !connection.secondTry) && this.dial(server, waiter, true)) return;
+      if ((server.refusals <= closedAfter || connection.refusedBefore === 0) && this.dial(server, waiter, connection.refusedBefore + 1))
+        return;
     }
     waiter.avoid ??= new Set();
     waiter.avoid.add(server);
@@ -470,7 +471,7 @@ export class Pool implements ConnectionOwner {
         waiter.granted(idle, true);
         return true;
       }
-      if (this.dial(server, waiter, false)) return true;
+      if (this.dial(server, waiter, 0)) return true;
       server.short = true;
     }
   }
@@ -490,16 +491,16 @@ export class Pool implements ConnectionOwner {
   }
 
   /** Opens a connection for `waiter`; false if there is no port, not even after evicting. */
-  private dial(server: Server, waiter: Waiter, secondTry: boolean): boolean {
+  private dial(server: Server, waiter: Waiter, refusedBefore: number): boolean {
     let lease = null;
     if (this.snat !== null) {
-      lease = this.snat.take(server.key, secondTry);
-      if (lease === null && this.evict(server)) lease = this.snat.take(server.key, secondTry);
+      lease = this.snat.take(server.key, refusedBefore > 0);
+      if (lease === null && this.evict(server)) lease = this.snat.take(server.key, refusedBefore > 0);
       if (lease === null) return false;
     }
     server.opening++;
     server.load++;
-    const connection = new ServerConnection(server, lease, secondTry, this, this.clock.now);
+    const connection = new ServerConnection(server, lease, refusedBefore, this, this.clock.now);
     server.connections.add(connection);
     this.waiters.set(connection, waiter);
     waiter.opening = connection;

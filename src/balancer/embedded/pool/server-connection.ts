@@ -31,8 +31,8 @@ export type ConnectionState = 'opening' | 'idle' | 'busy' | 'closing' | 'closed'
 export class ServerConnection {
   readonly server: Server;
   readonly lease: Lease | null;
-  /** Opened again after an RST in the handshake, from another port: if this one works it was a collision. */
-  readonly secondTry: boolean;
+  /** RSTs in the handshake that other ports met before this one for the same waiter: if this one works they were collisions. */
+  readonly refusedBefore: number;
   readonly socket: Socket;
   user: ConnectionUser | null = null;
   state: ConnectionState = 'opening';
@@ -46,10 +46,10 @@ export class ServerConnection {
   private ending: Ending = 'we_closed';
   private noDelay = false;
 
-  constructor(server: Server, lease: Lease | null, secondTry: boolean, owner: ConnectionOwner, now: number) {
+  constructor(server: Server, lease: Lease | null, refusedBefore: number, owner: ConnectionOwner, now: number) {
     this.server = server;
     this.lease = lease;
-    this.secondTry = secondTry;
+    this.refusedBefore = refusedBefore;
     this.owner = owner;
     this.since = now;
     this.socket = connect({
