@@ -1,7 +1,9 @@
 /** `plimsoll doctor` as a user runs it: the built command, in namespaces, with and without rights, with wrong input. */
 import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect } from 'vitest';
 import type { ReportDocument } from '../../src/wire/report.ts';
 import { reportSchema } from '../../src/wire/report-schema.ts';
@@ -130,7 +132,7 @@ describe.concurrent('plimsoll doctor', () => {
       by_state: { time_wait: 20, established: 3 },
     });
     expect(d.port_spaces[0]!.owners).toMatchObject([{ pid: process.pid, sockets: 3 }]);
-    expect(d.sensors.every((s) => s.status === 'ok')).toBe(true);
+    expect(d.sensors.filter((s) => s.status !== 'ok').map((s) => s.name)).toEqual(['balancer']);
     expect(d.interval).toBeGreaterThan(0.15);
   });
 
@@ -243,6 +245,52 @@ describe.concurrent('plimsoll doctor', () => {
     expect(stdout).toContain('x\\x0aOK\\x1b[2J');
     // biome-ignore lint/suspicious/noControlCharactersInRegex: looking for exactly those
     expect(stdout).not.toMatch(/^OK|[\u0000-\u0009\u000b-\u001f]/m);
+  });
+
+  kernelTest('shows the port spaces of a running balancer by the names of its pool and server', async () => {
+    const ns = namespace({ range: [40000, 40099], addresses: [A, '10.66.0.2'] });
+    const folder = mkdtempSync(join(tmpdir(), 'plimsoll-doctor-'));
+    const socket = join(folder, 'balance.sock');
+    writeFileSync(
+      join(folder, 'plimsoll.yaml'),
+      `version: 1
+virtual_services: [{ name: web, listen: ${A}:8080, application_profile: http, pool: shop }]
+application_profiles: [{ name: http, type: http, connection_multiplexing: false }]
+pools:
+  - { name: shop, algorithm: round_robin, servers: [{ name: alpha, address: ${A}:80 }], snat_pool: egress }
+snat_pools: [{ name: egress, addresses: [10.66.0.2], ports: [50000-50009], monitor_ports: 0 }]
+`,
+    );
+    try {
+      const server = ns.spawn(process.execPath, [
+        '-e',
+        `require('node:http').createServer((q, r) => r.end('ok')).listen(80, '${A}', () => console.log('up'))`,
+      ]);
+      await once(server.stdout!, 'data');
+      const balancer = ns.spawn(process.execPath, [command, 'balance', '-c', join(folder, 'plimsoll.yaml'), '--socket', socket]);
+      balancer.stdout!.resume();
+      balancer.stderr!.resume();
+      await until('the balancer to answer', () => existsSync(socket));
+      const clients = ns.spawn(process.execPath, [
+        '-e',
+        `const http = require('node:http'); const agent = new http.Agent({ keepAlive: true }); let n = 0;
+         for (let i = 0; i < 9; i++) http.get({ host: '${A}', port: 8080, agent }, (r) => { r.resume(); r.on('end', () => { if (++n === 9) console.log('done'); }); });
+         setInterval(() => {}, 1e6);`,
+      ]);
+      await once(clients.stdout!, 'data');
+      const d = await report(ns, ['--interval', '100ms', '--socket', socket]);
+      expect(d.port_spaces.find((s) => s.kind === 'ledger')).toMatchObject({
+        label: 'shop/alpha',
+        source: '10.66.0.2',
+        destination: A,
+        destination_port: 80,
+        used: 9,
+        capacity: 10,
+      });
+      expect(d.findings.map((f) => f.title).join()).toContain('(shop/alpha)');
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
   });
 
   kernelTest('fits a terminal of 80 columns', async () => {

@@ -3,16 +3,20 @@ import { lookup } from 'node:dns/promises';
 import { canonicalAddress, parseEndpoint } from '../../core/address.ts';
 import { type Diagnosis, diagnose, type Looks, measureSpaces, type Verdict } from '../../core/diagnosis.ts';
 import { ExitCode, PlimsollError } from '../../core/errors.ts';
-import type { SensorReport, Watched } from '../../core/host-sample.ts';
-import type { AskedDestination } from '../../core/port-spaces.ts';
+import type { Reading, SensorReport, Watched } from '../../core/host-sample.ts';
+import { type LedgerUse, ledgerSpaces } from '../../core/ledger-spaces.ts';
+import type { AskedDestination, MeasuredSpace, NamespaceView } from '../../core/port-spaces.ts';
+import { byUrgency } from '../../core/port-spaces.ts';
 import { parseDuration } from '../../core/quantity.ts';
 import { findNamespaces } from '../../linux/netns.ts';
 import type { PortWatch } from '../../linux/port-watch.ts';
 import { liveRoot } from '../../linux/proc.ts';
 import { Sampler } from '../../linux/sampler.ts';
 import { reportDocument } from '../../wire/report.ts';
+import { readLedgers } from '../balancer-ledgers.ts';
 import type { CommandSpec, Given } from '../command.ts';
 import { renderDoctor } from '../render/doctor.ts';
+import { runtimeSocket, socketOption } from '../runtime-socket.ts';
 import type { Shell } from '../shell.ts';
 
 /** Milliseconds the port probe may take: with one look the user waits for nothing else. */
@@ -80,11 +84,26 @@ interface Request {
   readonly lasting: number;
   readonly top: number;
   readonly asked: readonly AskedDestination[];
+  /** The balancer's control socket. */
+  readonly socket: string;
 }
+
+/** The measured spaces and those of the balancer's ledgers, the fullest first. A ledger's sockets belong to no group of the table. */
+const withLedgers = (
+  measured: readonly MeasuredSpace[],
+  view: NamespaceView | undefined,
+  now: Reading<readonly LedgerUse[]>,
+  before: Reading<readonly LedgerUse[]> | null,
+  seconds: number,
+): readonly MeasuredSpace[] => {
+  if (view === undefined || now.status !== 'ok') return measured;
+  const spaces = ledgerSpaces(view.sample.name, now.value, before?.status === 'ok' ? before.value : null, seconds);
+  return [...measured, ...spaces.map((space) => ({ space, view, members: [] }))].sort((a, b) => byUrgency(a.space, b.space));
+};
 
 /** Looks at the host as asked and returns the worst of what it saw; null if interrupted. */
 const examine = async (sampler: Sampler, request: Request, shell: Shell): Promise<Diagnosis | null> => {
-  const { interval, lasting, top, asked } = request;
+  const { interval, lasting, top, asked, socket } = request;
   const twice = interval > 0;
   const reading = twice ? sampler.watch() : null;
   const watch = reading?.status === 'ok' ? reading.value : null;
@@ -96,6 +115,7 @@ const examine = async (sampler: Sampler, request: Request, shell: Shell): Promis
   };
   try {
     const started = performance.now();
+    let ledgersBefore = twice ? await readLedgers(socket) : null;
     let before = twice ? sampler.look({ info: false, probeBudget: 0 }).views : [];
     let worst: Diagnosis | null = null;
     do {
@@ -108,10 +128,27 @@ const examine = async (sampler: Sampler, request: Request, shell: Shell): Promis
         openings: watch?.openings ?? [],
       };
       const looks: Looks = { host: sampler.facts, takenAt: new Date().toISOString(), before, after: look.views, watched };
-      const measured = measureSpaces(looks, asked);
+      const ledgers = await readLedgers(socket);
+      const measured = withLedgers(measureSpaces(looks, asked), look.views[0], ledgers, ledgersBefore, interval);
       const { bySpace, report } = sampler.owners(measured.slice(0, top));
-      worst = worse(worst, diagnose(looks, measured, bySpace, [...look.sensors, report, watchReport], top, asked));
+      worst = worse(
+        worst,
+        diagnose(
+          looks,
+          measured,
+          bySpace,
+          [
+            ...look.sensors,
+            report,
+            watchReport,
+            { name: 'balancer', status: ledgers.status, duration: 0, hint: ledgers.status === 'ok' ? '' : ledgers.hint },
+          ],
+          top,
+          asked,
+        ),
+      );
       before = look.views;
+      ledgersBefore = ledgers;
     } while (twice && performance.now() - started < lasting * 1000);
     return worst;
   } finally {
@@ -130,7 +167,11 @@ const run = async (given: Given, shell: Shell): Promise<number> => {
   const asked = await Promise.all(given.texts('to').map((text) => resolveDestination(text, sampler)));
   const waiting = Math.max(interval, lasting);
   if (waiting > 0 && shell.stderr.isTerminal) shell.stderr.write(`looking for ${waiting} s …\r`);
-  const diagnosis = await examine(sampler, { interval, lasting, top, asked }, shell);
+  const diagnosis = await examine(
+    sampler,
+    { interval, lasting, top, asked, socket: runtimeSocket('balance', given.text('socket'), shell.env) },
+    shell,
+  );
   if (waiting > 0 && shell.stderr.isTerminal) shell.stderr.write('\u001b[2K\r');
   if (diagnosis === null) return ExitCode.interrupted;
   shell.stdout.write(given.flag('json') ? `${JSON.stringify(reportDocument(diagnosis))}\n` : renderDoctor(diagnosis, shell));
@@ -163,6 +204,7 @@ export const doctor: CommandSpec = {
       description: 'look into all | pid:N | name:NAME instead of the caller’s network namespace; containers have their own ports',
     },
     { name: 'top', value: 'N', fallback: '10', description: 'how many port spaces to list, the fullest first' },
+    socketOption,
   ],
   notes: [
     'Exit codes are a monitoring plugin’s: 0 OK, 1 WARNING (a port space 80 % full or running out within the hour, or a warning finding), 2 CRITICAL (95 %, within 5 minutes, or a critical finding), 3 UNKNOWN (sockets could not be read).',

@@ -255,7 +255,7 @@ const definitions: readonly Definition[] = [
     detect: (space, urgent, view) => {
       const size = rangeSize(space.range);
       const part = share(space.blocked, size);
-      if (space.kind === 'snat' || (urgent === null ? part < 0.5 : part < 0.1)) return null;
+      if (space.kind === 'snat' || space.kind === 'ledger' || (urgent === null ? part < 0.5 : part < 0.1)) return null;
       const reserved = PortSet.of(view.sample.settings.reserved).count(space.range);
       const { table, listeners, bound } = view.groups;
       const inside = (rows: readonly number[]): number =>
@@ -282,7 +282,7 @@ const definitions: readonly Definition[] = [
     detect: (space, urgent) => {
       const size = rangeSize(space.range);
       const usual = rangeSize(defaultPortRange);
-      if (urgent === null || space.kind === 'snat' || size >= usual) return null;
+      if (urgent === null || space.kind === 'snat' || space.kind === 'ledger' || size >= usual) return null;
       return {
         severity: urgent,
         title: `The port range ${formatRange(space.range)} is narrower than Linux's own`,

@@ -92,7 +92,7 @@ const drafts: Readonly<Record<RemedyCode, (space: PortSpace, view: NamespaceView
   },
   widen_range: (space, view) => {
     const { portRange } = view.sample.settings;
-    if (space.kind === 'snat' || rangeSize(portRange) >= rangeSize(WIDE_RANGE)) return null;
+    if (space.kind === 'snat' || space.kind === 'ledger' || rangeSize(portRange) >= rangeSize(WIDE_RANGE)) return null;
     const capacity = rangeSize(WIDE_RANGE) - blockedPorts(view).count(WIDE_RANGE);
     const inside = listenersIn(view, WIDE_RANGE);
     const newly = inside.filter((port) => port < portRange.low || port > portRange.high);
