@@ -12,9 +12,9 @@ await buildIfStale();
 
 const args = process.argv.slice(2);
 const failedChecks = args.length > 0 ? 0 : await check();
-const report = join(root, 'build', 'test-report.json');
+// Of this run alone: tests of this script run it again.
+const report = join(root, 'build', `test-report.${process.pid}.json`);
 mkdirSync(join(root, 'build'), { recursive: true });
-rmSync(report, { force: true });
 const run = spawnSync(
   process.execPath,
   [join(root, 'node_modules/vitest/vitest.mjs'), 'run', '--reporter=default', '--reporter=json', `--outputFile.json=${report}`, ...args],
@@ -26,6 +26,7 @@ try {
 } catch {
   console.error('plimsoll: the test runner left no report: it ended before its tests did');
 }
+rmSync(report, { force: true });
 // A file that fails to load has no failed test of its own.
 const brokenFiles = counts.testResults.filter((f) => f.status === 'failed' && f.assertionResults.length === 0).length;
 const failed = counts.numFailedTests + brokenFiles + failedChecks;
