@@ -71,3 +71,7 @@ export const wrap = (text: string, columns: number, indent = ''): string => {
   lines.push(line);
   return lines.join(`\n${indent}`).replaceAll('\u00a0', ' ');
 };
+
+/** `text` broken to stand in a column that begins after `indent` columns of a page of `columns`; only what follows is indented. */
+export const hang = (text: string, columns: number, indent: number): string =>
+  wrap(text, columns - indent).replaceAll('\n', `\n${' '.repeat(indent)}`);

@@ -5,7 +5,7 @@ import { connectionRate } from '../../core/plan/workload.ts';
 import { formatRange } from '../../core/port-range.ts';
 import { formatDuration, formatNumber, formatPercent, formatRate } from '../../core/quantity.ts';
 import type { Shell } from '../shell.ts';
-import { type Paint, pad, painter, type Style, width, wrap } from '../terminal.ts';
+import { hang, type Paint, pad, painter, type Style, width, wrap } from '../terminal.ts';
 import { plotMargin, renderPlot } from './plot.ts';
 
 const rate = (value: number): string => (Number.isFinite(value) ? formatRate(value) : 'any rate');
@@ -32,10 +32,10 @@ const verdict = (plan: Plan, paint: Paint): string => {
 };
 
 /** Two columns of name and value. */
-const facts = (rows: readonly (readonly [string, string])[]): string =>
-  rows.map(([name, value]) => `  ${pad(name, 22)}  ${value}`).join('\n');
+const facts = (rows: readonly (readonly [string, string])[], columns: number): string =>
+  rows.map(([name, value]) => `  ${pad(name, 17)}  ${hang(value, columns, 21)}`).join('\n');
 
-const numbers = (plan: Plan): string => {
+const numbers = (plan: Plan, columns: number): string => {
   const { space, total, tightest, workload: w } = plan;
   const one = tightest.spaces === 1;
   const each = (single: string, all: string): string =>
@@ -43,28 +43,31 @@ const numbers = (plan: Plan): string => {
   const range = tightest.kind === 'snat' && w.snat !== null ? w.snat.range : w.range;
   const share = space.plateau.used > 0 ? space.plateau.timeWait / space.plateau.used : 0;
   const demand = space.plateau.usedRatio > 1 ? 'would need ' : '';
-  return facts([
-    ['ports', `${each(formatNumber(space.capacity), formatNumber(total.capacity))} (${formatRange(range)}, ${kindName[tightest.kind]})`],
+  return facts(
     [
-      'in use at plateau',
-      `${demand}${each(formatNumber(space.plateau.used), formatNumber(total.plateau.used))}, ${formatPercent(space.plateau.usedRatio)} of them; ${formatPercent(share)} of that is TIME_WAIT`,
+      ['ports', `${each(formatNumber(space.capacity), formatNumber(total.capacity))} (${formatRange(range)}, ${kindName[tightest.kind]})`],
+      [
+        'in use at plateau',
+        `${demand}${each(formatNumber(space.plateau.used), formatNumber(total.plateau.used))}, ${formatPercent(space.plateau.usedRatio)} of them; ${formatPercent(share)} of that is TIME_WAIT`,
+      ],
+      [
+        'sustainable rate',
+        `${each(rate(space.sustainableRate), rate(total.sustainableRate))} without a failure; ${rate(total.meanRate)} on average`,
+      ],
+      ['ports run out', when(space.exhaustsAfter)],
+      ...(space.searchWallAt === null
+        ? []
+        : ([['search wall', `${when(space.searchWallAfter)}, at ${formatNumber(space.searchWallAt)} ports`]] as const)),
+      [
+        'port search',
+        total.search.cores > 0
+          ? `${formatDuration(space.search.perConnection)} per connect(), ${formatPercent(total.search.cores)} of a core`
+          : 'a few probes per connect()',
+      ],
+      ['requests served', `${rate(total.rateAfterExhaustion)} of ${formatRate(w.rate)} in the long run`],
     ],
-    [
-      'sustainable rate',
-      `${each(rate(space.sustainableRate), rate(total.sustainableRate))} without a failure; ${rate(total.meanRate)} on average`,
-    ],
-    ['ports run out', when(space.exhaustsAfter)],
-    ...(space.searchWallAt === null
-      ? []
-      : ([['search wall', `${when(space.searchWallAfter)}, at ${formatNumber(space.searchWallAt)} ports`]] as const)),
-    [
-      'port search',
-      total.search.cores > 0
-        ? `${formatDuration(space.search.perConnection)} per connect(), ${formatPercent(total.search.cores)} of a core`
-        : 'a few probes per connect()',
-    ],
-    ['requests served', `${rate(total.rateAfterExhaustion)} of ${formatRate(w.rate)} in the long run`],
-  ]);
+    columns,
+  );
 };
 
 const styleOf =
@@ -93,7 +96,9 @@ const table = (rows: readonly (readonly string[])[], paint: Paint, columns: numb
   widths[0] = Math.max(24, Math.min(widths[0]!, columns - rest - 2));
   return rows
     .map((row, n) => {
-      const line = row.map((cell, i) => pad(cell, widths[i]!, i === 0 ? 'left' : 'right')).join('  ');
+      const [first, ...more] = wrap(row[0]!, widths[0]!).split('\n') as [string, ...string[]];
+      const cells = [pad(first, widths[0]!), ...row.slice(1).map((cell, i) => pad(cell, widths[i + 1]!, 'right'))];
+      const line = [cells.join('  '), ...more.map((rest) => `    ${rest}`)].join('\n  ');
       return `  ${n === 0 ? paint('dim', line) : line}`;
     })
     .join('\n');
@@ -132,7 +137,7 @@ export const renderPlan = (
 ): string => {
   const paint = painter(shell.stdout, shell.env);
   const columns = Math.max(60, shell.stdout.isTerminal ? shell.stdout.width : 100);
-  const wrapped = (text: string, indent = ''): string => wrap(text, columns, indent);
+  const wrapped = (text: string): string => wrap(text, columns);
   const sections = [
     wrapped(verdict(plan, paint)),
     ...(solution === null
@@ -145,11 +150,11 @@ export const renderPlan = (
               : `${solution.question === 'rate' ? rate(solution.value) : formatNumber(solution.value)}: ${solution.unit}, ${formatPercent(plan.target - 1)} to spare.`,
           ),
         ]),
-    numbers(plan),
+    numbers(plan, columns),
     plot(plan, columns, paint),
     ...(plan.whatIfs.length > 0 ? [whatIfs(plan, paint, columns)] : []),
     wrapped(cheapest(plan, paint)),
-    `${paint('dim', 'Assumed')}\n${plan.assumptions.map((a) => `  - ${wrapped(a, '    ')}`).join('\n')}`,
+    `${paint('dim', 'Assumed')}\n${plan.assumptions.map((a) => `  - ${hang(a, columns, 4)}`).join('\n')}`,
   ];
   return `${sections.join('\n\n')}\n`;
 };

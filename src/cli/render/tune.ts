@@ -4,7 +4,7 @@ import type { Outcome } from '../../core/tune/effects.ts';
 import type { Advice, Audit } from '../../core/tune/facts.ts';
 import type { Origin } from '../../wire/tune.ts';
 import type { Shell } from '../shell.ts';
-import { type Paint, painter, safe, wrap } from '../terminal.ts';
+import { hang, type Paint, painter, safe } from '../terminal.ts';
 
 const MAX_WIDTH = 110;
 const columnsOf = (shell: Shell): number => Math.max(60, Math.min(MAX_WIDTH, shell.stdout.isTerminal ? shell.stdout.width : MAX_WIDTH));
@@ -27,7 +27,7 @@ const originLines = (origin: Origin | undefined, current: string | null): readon
 
 const changeBlock = (a: Advice, origin: Origin | undefined, paint: Paint, columns: number): string => {
   const head = `${paint('bold', safe(a.name))}  ${safe(value(a.current))} → ${paint('green', safe(value(a.recommended)))}  ${paint('dim', `risk: ${a.risk}`)}`;
-  const text = (line: string): string => `    ${wrap(safe(line), columns - 4, '    ')}`;
+  const text = (line: string): string => `    ${hang(safe(line), columns, 4)}`;
   const lines = [
     a.why,
     a.cannot,
@@ -41,7 +41,7 @@ const leaveLine = (a: Advice, origin: Origin | undefined, paint: Paint, columns:
   const lines = [`${a.name} = ${value(a.current)}: ${a.why.charAt(0).toLowerCase()}${a.why.slice(1)}`, ...originLines(origin, a.current)];
   // Somebody set it, so somebody expects something of it.
   if (origin !== undefined && origin.wins !== null) lines.push(a.cannot);
-  return lines.map((line, i) => paint('dim', `  ${i === 0 ? '' : '    '}${wrap(safe(line), columns - 6, '      ')}`)).join('\n');
+  return lines.map((line, i) => paint('dim', `  ${i === 0 ? '' : '    '}${hang(safe(line), columns, 6)}`)).join('\n');
 };
 
 /** The audit. */

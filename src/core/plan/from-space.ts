@@ -23,20 +23,25 @@ export interface MeasuredStart {
   readonly timestamps: boolean;
 }
 
-/** Rates below this are noise of one connection between two looks. */
+/** Slower than one connection an hour is standing still. */
 const SLOWEST = 1 / 3600;
+
+const measuredRate = (s: MeasuredStart): number => Math.max(s.load.timeWaitRate, s.openRate ?? 0);
+
+/** Whether its connections come and go; else those it holds are taken to stay. */
+const isMoving = (s: MeasuredStart): boolean => measuredRate(s) > SLOWEST;
 
 /** The workload that would bring the space about: its rate, how long a connection lasts by Little's law, who closes. */
 export const workloadOf = (s: MeasuredStart): Workload => {
   const { load } = s;
-  const rate = Math.max(load.timeWaitRate, s.openRate ?? 0, SLOWEST);
+  const rate = Math.max(measuredRate(s), SLOWEST);
   // Most of what opened left no TIME_WAIT: somebody else keeps them.
-  const clientCloses = load.timeWaitRate >= rate / 2;
+  const clientCloses = isMoving(s) ? load.timeWaitRate >= rate / 2 : load.timeWaits.length > 0;
   const snat = s.kind === 'snat';
   return {
     ...defaultWorkload,
     rate: clientCloses ? Math.max(load.timeWaitRate, SLOWEST) : rate,
-    duration: load.live / rate,
+    duration: isMoving(s) ? load.live / rate : 0,
     closer: clientCloses ? 'client' : 'server',
     destinations: s.destinations,
     range: snat ? defaultWorkload.range : s.range,
@@ -54,9 +59,20 @@ export const workloadOf = (s: MeasuredStart): Workload => {
 /** The stages of a plan, begun with the TIME_WAITs that the space holds and the connections it has. */
 export const startFrom = (s: MeasuredStart, stages: readonly Stage[]): readonly Stage[] => {
   const counted = s.kind === 'snat' ? 'snat' : stages[0]!.kind;
+  const standing = isMoving(s) ? 0 : s.load.live;
   return stages.map((stage) =>
     stage.kind === counted
-      ? { ...stage, rampUp: 0, load: { ...stage.load, liveSlope: s.load.liveSlope, timeWaits: s.load.timeWaits, events: s.load.events } }
+      ? {
+          ...stage,
+          rampUp: 0,
+          load: {
+            ...stage.load,
+            live: stage.load.live + standing,
+            liveSlope: s.load.liveSlope,
+            timeWaits: s.load.timeWaits,
+            events: s.load.events,
+          },
+        }
       : stage,
   );
 };
