@@ -63,10 +63,14 @@ const findTarget = (given: Given): Target => {
   };
 };
 
-const balancerPorts = async (given: Given): Promise<readonly PortRange[]> => {
+const balancerPorts = async (given: Given, shell: Shell): Promise<readonly PortRange[]> => {
   const path = given.text('balancer') ?? (existsSync(BALANCER) ? BALANCER : null);
   if (path === null) return [];
-  const { configuration } = await loadConfiguration(path);
+  const { configuration } = await loadConfiguration(path).catch((error: unknown) => {
+    if (error instanceof PlimsollError && error.code === 'bad_configuration')
+      for (const line of String(error.facts['mistakes']).split('\n')) shell.stderr.write(`${safe(line)}\n`);
+    throw error;
+  });
   return configuration.snat_pools.flatMap((pool) => pool.ports.map((p) => ({ low: p.low, high: p.high })));
 };
 
@@ -95,7 +99,7 @@ const wait = (seconds: number, interrupted: AbortSignal): Promise<void> =>
 /** Two looks at the namespace, its settings, and what they should be. */
 const examine = async (target: Target, sampler: Sampler, given: Given, shell: Shell): Promise<Examined> => {
   const role = given.value('role', roles.join(', '), 'proxy', (t): Role | null => roles.find((r) => r === t) ?? null);
-  const ports = await balancerPorts(given);
+  const ports = await balancerPorts(given, shell);
   const [before] = sampler.look({ info: false, probeBudget: 0 }).views;
   await wait(INTERVAL, shell.interrupted);
   const [view] = sampler.look({ info: true, probeBudget: PROBE_BUDGET }).views;
@@ -127,25 +131,26 @@ const examine = async (target: Target, sampler: Sampler, given: Given, shell: Sh
   return { audit, measured, snippets: [...new Map(snippets.map((s) => [s.text, s])).values()] };
 };
 
-/** The short names count too: `tcp_tw_reuse`. Widening brings along the reserved ports it needs. */
-const restrict = (audit: Audit, only: readonly string[]): Audit => {
-  if (only.length === 0) return audit;
+/** The settings named by `--only`; the short names count too: `tcp_tw_reuse`. Widening brings along the reserved ports it needs. */
+const namedSettings = (only: readonly string[]): ReadonlySet<string> => {
   const chosen = new Set<string>();
   for (const text of only) {
     const name = auditedSettings.find((s) => s === text || s.endsWith(`.${text}`));
-    if (name === undefined)
-      throw new PlimsollError('unknown_setting', {
-        name: text,
-        nearest: didYouMean(
-          text,
-          auditedSettings.map((s) => s.split('.').at(-1)!),
-        ),
-      });
+    if (name === undefined) {
+      const known = auditedSettings.map((s) => s.split('.').at(-1)!);
+      throw new PlimsollError('unknown_setting', { name: text, nearest: didYouMean(text, known) });
+    }
     chosen.add(name);
     if (name === 'net.ipv4.ip_local_port_range') chosen.add('net.ipv4.ip_local_reserved_ports');
   }
+  return chosen;
+};
+
+/** The audit of those settings only; of all where none is named. */
+const restrict = (audit: Audit, chosen: ReadonlySet<string>): Audit => {
+  if (chosen.size === 0) return audit;
   const keepsPromise = (kind: string): boolean =>
-    kind === 'time_wait_life' ? chosen.has('net.ipv4.tcp_tw_reuse') : chosen.has('net.ipv4.ip_local_port_range');
+    chosen.has(kind === 'time_wait_life' ? 'net.ipv4.tcp_tw_reuse' : 'net.ipv4.ip_local_port_range');
   return {
     ...audit,
     advice: audit.advice.filter((a) => chosen.has(a.name)),
@@ -231,11 +236,12 @@ const run = async (given: Given, shell: Shell): Promise<number> => {
   if (modes.length > 1) throw new PlimsollError('options_conflict', { first: `--${modes[0]}`, second: `--${modes[1]}` });
   if (given.flag('rollback')) return runRollback(given, shell);
   const format = given.value('format', formats.join(', '), 'ansible', (t) => formats.find((f) => f === t) ?? null);
+  const only = namedSettings(given.texts('only'));
   const target = findTarget(given);
   const sampler = new Sampler([target.namespace]);
   const examined = await examine(target, sampler, given, shell);
   if (shell.interrupted.aborted) return ExitCode.interrupted;
-  const audit = restrict(examined.audit, given.texts('only'));
+  const audit = restrict(examined.audit, only);
   const wanted = wantedOf(audit.advice);
   const asksForChange = audit.advice.some((a) => a.recommended !== null);
 

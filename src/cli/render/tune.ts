@@ -7,6 +7,9 @@ import type { Shell } from '../shell.ts';
 import { hang, type Paint, painter, safe } from '../terminal.ts';
 
 const MAX_WIDTH = 110;
+/** A sentence begins with a capital, unless it begins with a name such as tcp_tw_reuse. */
+const sentence = (text: string): string => (/^[a-z]+[ ,]/.test(text) ? text.charAt(0).toUpperCase() + text.slice(1) : text);
+
 const columnsOf = (shell: Shell): number => Math.max(60, Math.min(MAX_WIDTH, shell.stdout.isTerminal ? shell.stdout.width : MAX_WIDTH));
 
 const value = (text: string | null): string => (text === null ? 'not there' : text === '' ? 'none' : text);
@@ -29,7 +32,7 @@ const changeBlock = (a: Advice, origin: Origin | undefined, paint: Paint, column
   const head = `${paint('bold', safe(a.name))}  ${safe(value(a.current))} → ${paint('green', safe(value(a.recommended)))}  ${paint('dim', `risk: ${a.risk}`)}`;
   const text = (line: string): string => `    ${hang(safe(line), columns, 4)}`;
   const lines = [
-    a.why,
+    sentence(a.why),
     a.cannot,
     ...originLines(origin, a.current),
     ...(a.scope === 'process' ? ['Set it where the process is started (systemd: LimitNOFILE=); plimsoll does not.'] : []),
@@ -38,7 +41,7 @@ const changeBlock = (a: Advice, origin: Origin | undefined, paint: Paint, column
 };
 
 const leaveLine = (a: Advice, origin: Origin | undefined, paint: Paint, columns: number): string => {
-  const lines = [`${a.name} = ${value(a.current)}: ${a.why.charAt(0).toLowerCase()}${a.why.slice(1)}`, ...originLines(origin, a.current)];
+  const lines = [`${a.name} = ${value(a.current)}: ${a.why}`, ...originLines(origin, a.current)];
   // Somebody set it, so somebody expects something of it.
   if (origin !== undefined && origin.wins !== null) lines.push(a.cannot);
   return lines.map((line, i) => paint('dim', `  ${i === 0 ? '' : '    '}${hang(safe(line), columns, 6)}`)).join('\n');

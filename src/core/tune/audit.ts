@@ -307,8 +307,6 @@ const fileLimits = (facts: TuneFacts): readonly Advice[] =>
       };
     });
 
-const short = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
-
 /** The audit of `facts`: one piece of advice per setting, and what the changes together promise. */
 export const auditHost = (facts: TuneFacts): Audit => {
   const first = relieve(facts, wantedReserved(facts, true).wanted);
@@ -330,7 +328,6 @@ export const auditHost = (facts: TuneFacts): Audit => {
       scope: name === 'net.netfilter.nf_conntrack_max' ? 'host' : 'namespace',
       current,
       ...opinion,
-      why: short(opinion.why),
       // What the kernel does not have cannot be set.
       recommended: current === null || opinion.recommended === current ? null : opinion.recommended,
     };
