@@ -96,7 +96,11 @@ describe('one-to-one', () => {
     const backend = await counting();
     const ports = await freePort();
     const running = await start((port) =>
-      file(port, [backend.port], { ...oneToOne, pool: 'snat_pool: s', rest: `snat_pools: [{ name: s, addresses: [127.0.0.1], ports: [${ports}-${ports + 1}], monitor_ports: 0 }]` }),
+      file(port, [backend.port], {
+        ...oneToOne,
+        pool: 'snat_pool: s',
+        rest: `snat_pools: [{ name: s, addresses: [127.0.0.1], ports: [${ports}-${ports + 1}], monitor_ports: 0 }]`,
+      }),
     );
     const clients = await Promise.all(Array.from({ length: 4 }, () => client(running)));
     for (const raw of clients) expect((await raw.write(get).response()).status).toBe(200);
@@ -151,7 +155,9 @@ describe('multiplexing', () => {
 
   test('a full queue and a wait that is too long are answered 503 with Retry-After and the reason', async () => {
     const backend = await serve(() => {});
-    const running = await start((port) => file(port, [backend.port], { pool: 'connections: { max_per_server: 1 }, queue: { depth: 1, timeout: 200ms }' }));
+    const running = await start((port) =>
+      file(port, [backend.port], { pool: 'connections: { max_per_server: 1 }, queue: { depth: 1, timeout: 200ms }' }),
+    );
     const [, waiting, refused] = [await client(running), await client(running), await client(running)].map((raw) => raw.write(get));
     const full = await refused!.response();
     expect(full).toMatchObject({ status: 503 });
@@ -180,7 +186,9 @@ describe('multiplexing', () => {
     const backend = await serve((socket, n) => {
       socket.on('data', (chunk) => {
         const authorized = /authorization/i.test(chunk.toString());
-        socket.write(`HTTP/1.1 ${authorized ? 200 : 401} X\r\n${authorized ? '' : 'WWW-Authenticate: NTLM\r\n'}Content-Length: 1\r\n\r\n${n}`);
+        socket.write(
+          `HTTP/1.1 ${authorized ? 200 : 401} X\r\n${authorized ? '' : 'WWW-Authenticate: NTLM\r\n'}Content-Length: 1\r\n\r\n${n}`,
+        );
       });
     });
     const running = await start((port) => file(port, [backend.port]));
@@ -188,7 +196,10 @@ describe('multiplexing', () => {
     const first = await a.write(get).response();
     const other = await b.write(get).response();
     expect(other.body).not.toBe(first.body);
-    expect(await a.write('GET / HTTP/1.1\r\nHost: a\r\nAuthorization: NTLM x\r\n\r\n').response()).toMatchObject({ status: 200, body: first.body });
+    expect(await a.write('GET / HTTP/1.1\r\nHost: a\r\nAuthorization: NTLM x\r\n\r\n').response()).toMatchObject({
+      status: 200,
+      body: first.body,
+    });
   });
 
   test('a connection is used max_reuse times more and then closed; an idle one is closed after idle_timeout', async () => {
@@ -216,7 +227,10 @@ describe('selection', () => {
       ),
     );
     const running = await start((port) =>
-      file(port, [backends[0]!.port], { pool: `algorithm: ${algorithm}` }).replace(/servers: \[.*?\]/, `servers: [{ name: a, address: 127.0.0.1:${backends[0]!.port} }, { name: b, address: 127.0.0.1:${backends[1]!.port}, weight: 3 }]`),
+      file(port, [backends[0]!.port], { pool: `algorithm: ${algorithm}` }).replace(
+        /servers: \[.*?\]/,
+        `servers: [{ name: a, address: 127.0.0.1:${backends[0]!.port} }, { name: b, address: 127.0.0.1:${backends[1]!.port}, weight: 3 }]`,
+      ),
     );
     const clients = await Promise.all(Array.from({ length: 8 }, () => client(running)));
     for (let round = 0; round < 10; round++) {
@@ -231,7 +245,9 @@ describe('selection', () => {
   test('a drained server gets no new work and keeps what it has; enabled it is used again', async () => {
     const backend = await counting();
     const other = await counting();
-    const running = await start((port) => file(port, [backend.port, other.port], { profile: 'connection_multiplexing: false', pool: 'algorithm: round_robin' }));
+    const running = await start((port) =>
+      file(port, [backend.port, other.port], { profile: 'connection_multiplexing: false', pool: 'algorithm: round_robin' }),
+    );
     const clients = await Promise.all([client(running), client(running)]);
     for (const raw of clients) await raw.write(get).response();
     running.engine.administer('web', 's0', 'draining');
@@ -250,7 +266,10 @@ describe('selection', () => {
     const backend = await counting();
     const running = await start((port) => file(port, [backend.port]));
     running.engine.administer('web', 's0', 'disabled');
-    expect(await (await client(running)).write(get).response()).toMatchObject({ status: 503, body: expect.stringContaining('no server of the pool is up') });
+    expect(await (await client(running)).write(get).response()).toMatchObject({
+      status: 503,
+      body: expect.stringContaining('no server of the pool is up'),
+    });
   });
 
   test('a refused connection goes to another server, and only the other one is asked', async () => {
@@ -263,7 +282,8 @@ describe('selection', () => {
 });
 
 describe('nobody holds a port for ever', () => {
-  const impatient = 'client_header_timeout: 300ms, client_body_timeout: 300ms, client_idle_timeout: 400ms, server_timeout: 300ms, tunnel_idle_timeout: 400ms, half_closed_timeout: 300ms';
+  const impatient =
+    'client_header_timeout: 300ms, client_body_timeout: 300ms, client_idle_timeout: 400ms, server_timeout: 300ms, tunnel_idle_timeout: 400ms, half_closed_timeout: 300ms';
 
   test('a head that does not come to its end: 408', async () => {
     const backend = await counting();
@@ -349,7 +369,9 @@ describe('tunnels', () => {
         const text = chunk.toString('latin1');
         expect(text).toMatch(/\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n/);
         expect(text).toMatch(/\r\nSec-WebSocket-Key: abc\r\n/);
-        socket.write(`HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nhello${text.slice(text.indexOf('\r\n\r\n') + 4)}`);
+        socket.write(
+          `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nhello${text.slice(text.indexOf('\r\n\r\n') + 4)}`,
+        );
       });
       socket.on('end', () => socket.end('bye'));
     });
@@ -429,7 +451,9 @@ describe('tunnels', () => {
 
   test('a tunnel without a byte is closed, and so is a half of one', async () => {
     const backend = await serve(() => {});
-    const running = await start((port) => file(port, [backend.port], { type: 'tcp', profile: 'tunnel_idle_timeout: 300ms, half_closed_timeout: 200ms' }));
+    const running = await start((port) =>
+      file(port, [backend.port], { type: 'tcp', profile: 'tunnel_idle_timeout: 300ms, half_closed_timeout: 200ms' }),
+    );
     const [idle, half] = [await client(running), await client(running)];
     half.write('x').socket.end();
     await idle.until(() => idle.closed || idle.ended);
@@ -442,13 +466,34 @@ describe('TLS', () => {
   test('ends here: requests arrive in the clear, with X-Forwarded-Proto https, and several on one connection', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'plimsoll-tls-'));
     stops.push(() => rmSync(folder, { recursive: true }));
-    execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2', '-subj', '/CN=a', '-keyout', `${folder}/key.pem`, '-out', `${folder}/cert.pem`], { stdio: 'ignore' });
+    execFileSync(
+      'openssl',
+      [
+        'req',
+        '-x509',
+        '-newkey',
+        'ec',
+        '-pkeyopt',
+        'ec_paramgen_curve:prime256v1',
+        '-nodes',
+        '-days',
+        '2',
+        '-subj',
+        '/CN=a',
+        '-keyout',
+        `${folder}/key.pem`,
+        '-out',
+        `${folder}/cert.pem`,
+      ],
+      { stdio: 'ignore' },
+    );
     let seen = '';
     const body = 'x'.repeat(300_000);
     const backend = await serve((socket) => {
       socket.on('data', (chunk) => {
         seen += chunk.toString('latin1');
-        if (seen.endsWith('\r\n\r\n') || seen.endsWith('end')) socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
+        if (seen.endsWith('\r\n\r\n') || seen.endsWith('end'))
+          socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
       });
     });
     const running = await start((port) =>

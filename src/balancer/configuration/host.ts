@@ -1,4 +1,5 @@
 /** What about a SNAT pool does not go with the host it runs on. Pure: whoever calls has read the host. */
+import { isLoopback } from '../../core/address.ts';
 import { formatRange, type PortRange, PortSet } from '../../core/port-range.ts';
 import type { SnatPool } from './schema.ts';
 
@@ -25,7 +26,7 @@ export const hostWarnings = (pool: SnatPool, host: HostPorts): readonly string[]
     );
   }
   if (host.addresses !== null) {
-    const absent = pool.addresses.filter((address) => !host.addresses!.includes(address));
+    const absent = pool.addresses.filter((address) => !host.addresses!.includes(address) && !isLoopback(address));
     if (absent.length > 0)
       warnings.push(`not on this host: ${absent.slice(0, 8).join(', ')}${absent.length > 8 ? ` and ${absent.length - 8} more` : ''}`);
   }

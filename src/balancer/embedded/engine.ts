@@ -353,7 +353,7 @@ export class EmbeddedEngine {
 
   /** Accepts no more, lets requests finish for `grace` seconds, then closes what is left. */
   async stop(grace: number): Promise<void> {
-    this.events.add('stopping', 'balancer', null, `up to ${grace} s for ${this.openRequests} open requests`);
+    if (grace > 0) this.events.add('stopping', 'balancer', null, `up to ${grace} s for ${this.openRequests} open requests`);
     for (const { listener } of this.listeners.values()) listener.close();
     this.listeners.clear();
     for (const { watches } of this.pools.values()) for (const watch of watches.values()) watch.stop();

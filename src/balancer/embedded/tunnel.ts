@@ -24,6 +24,7 @@ export class Tunnel implements ClientOwner, ConnectionUser, Waiter, Session {
   inQueue = false;
   queuedAt = 0;
   readonly exclusive = true;
+  readonly fresh = false;
   key = 0;
   avoid: Set<Server> | null = null;
   tries = 0;

@@ -81,8 +81,9 @@ export const runBalancer = async (options: RunOptions): Promise<void> => {
         return {};
     }
   };
-  const control = await openControl({ path: options.socketPath, answer, peerUser: host.peerUser, owner });
+  let control: { close(): void } | null = null;
   try {
+    control = await openControl({ path: options.socketPath, answer, peerUser: host.peerUser, owner });
     await front.apply(configuration);
     if (owner !== null) become(configuration.user!, owner);
     await front.serve();
@@ -95,7 +96,7 @@ export const runBalancer = async (options: RunOptions): Promise<void> => {
       else options.interrupted.addEventListener('abort', () => resolve(), { once: true });
     });
   } finally {
-    control.close();
+    control?.close();
     await front.stop(options.interrupted.aborted ? options.grace : 0);
   }
 };

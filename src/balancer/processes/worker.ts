@@ -7,10 +7,13 @@ import type { PortBlock } from '../../core/port-ledger.ts';
 import type { AccessLog } from '../embedded/access-log.ts';
 import { EmbeddedEngine } from '../embedded/engine.ts';
 import type { Certificate, ListenAt } from '../embedded/listener.ts';
+import type { EventKind } from '../engine.ts';
 import type { FromWorker, ToWorker } from './messages.ts';
 
 /** Seconds for requests to finish when the parent is gone without a word. */
 const orphanGrace = 5;
+/** What only a worker can notice; the rest the parent has said already. */
+const ownKinds: ReadonlySet<EventKind> = new Set(['ports_short', 'ports_recovered', 'address_absent', 'accept_paused']);
 /** Free ports beyond these are returned: others may need them. */
 const spare = 64;
 
@@ -33,7 +36,9 @@ export const runWorker = async (channel: WorkerChannel, accessLog: AccessLog | n
   const engine: EmbeddedEngine = new EmbeddedEngine({
     monitors: false,
     accessLog,
-    announce: (event) => channel.send({ from: 'event', event }),
+    announce: (event) => {
+      if (ownKinds.has(event.kind)) channel.send({ from: 'event', event });
+    },
     listenAt: (service, key): ListenAt => {
       const handle = handles.get(key);
       if (handle === undefined) throw new PlimsollError('listen_failed', { listen: key, reason: `no listener for ${service.name}` });
@@ -65,7 +70,7 @@ export const runWorker = async (channel: WorkerChannel, accessLog: AccessLog | n
   });
   const stop = (grace: number): void => void engine.stop(grace).then(stopped);
 
-  engine.clock.onTick(() => {
+  const stopReturning = engine.clock.onTick(() => {
     for (const snat of engine.snatPools.values()) snat.returnSpare(spare);
   });
   channel.onDisconnect(() => stop(orphanGrace));
@@ -125,4 +130,5 @@ export const runWorker = async (channel: WorkerChannel, accessLog: AccessLog | n
   });
   channel.send({ from: 'up' });
   await over;
+  stopReturning();
 };

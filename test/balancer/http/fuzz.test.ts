@@ -112,7 +112,18 @@ const fieldLine = fc.constantFrom(
   'Expect: nothing',
   'Host: other',
 );
-const body = fc.constantFrom('', 'abcde', '5\r\nabcde\r\n0\r\n\r\n', '5;x=y\r\nabcde\r\n0\r\n\r\n', '0\r\n\r\n', '0\r\nX-T: 1\r\n\r\n', '05\r\nabcde\r\n0\r\n\r\n', '5\r\nabcde\r\n', 'GET /in HTTP/1.1\r\nHost: a\r\n\r\n', '5\nabcde\n0\n\n');
+const body = fc.constantFrom(
+  '',
+  'abcde',
+  '5\r\nabcde\r\n0\r\n\r\n',
+  '5;x=y\r\nabcde\r\n0\r\n\r\n',
+  '0\r\n\r\n',
+  '0\r\nX-T: 1\r\n\r\n',
+  '05\r\nabcde\r\n0\r\n\r\n',
+  '5\r\nabcde\r\n',
+  'GET /in HTTP/1.1\r\nHost: a\r\n\r\n',
+  '5\nabcde\n0\n\n',
+);
 const version = fc.constantFrom('HTTP/1.1', 'HTTP/1.1', 'HTTP/1.1', 'HTTP/1.0', 'HTTP/1.2', 'HTTP/11');
 const request = fc
   .tuple(method, fc.constantFrom('/', '/a?b=c', '/%00', '//x', '/a b', '*'), version, fc.array(fieldLine, { maxLength: 4 }), body)
@@ -122,7 +133,9 @@ const request = fc
 const stream = fc
   .tuple(
     fc.array(request, { minLength: 1, maxLength: 3 }),
-    fc.array(fc.tuple(fc.nat(400), fc.constantFrom('\r', '\n', '\0', ' ', '\t', ':', ',', '0', '5', ';', '\x7f', '\xff', 'x', '')), { maxLength: 2 }),
+    fc.array(fc.tuple(fc.nat(400), fc.constantFrom('\r', '\n', '\0', ' ', '\t', ':', ',', '0', '5', ';', '\x7f', '\xff', 'x', '')), {
+      maxLength: 2,
+    }),
     fc.array(fc.nat(400), { maxLength: 3 }),
   )
   .map(([requests, changes, cuts]) => {
@@ -147,7 +160,10 @@ test('what passes the balancer is what Node reads from the same bytes, or less',
         const theirs = direct.seen[i]!;
         // A field that Connection names does not travel.
         const dropped = (f: string): boolean => f.startsWith('x-f2');
-        expect({ ...mine, fields: mine.fields.filter((f) => !dropped(f)) }).toEqual({ ...theirs, fields: theirs.fields.filter((f) => !dropped(f)) });
+        expect({ ...mine, fields: mine.fields.filter((f) => !dropped(f)) }).toEqual({
+          ...theirs,
+          fields: theirs.fields.filter((f) => !dropped(f)),
+        });
       }
     }),
     { numRuns: 1_000_000, interruptAfterTimeLimit: budget, markInterruptAsFailure: false },
@@ -190,22 +206,29 @@ test('a head reads the same whole and in pieces, and never beyond what has arriv
 
 test('a chunked body ends at the same byte, whole and in pieces, and its data are what was put in', () => {
   fc.assert(
-    fc.property(fc.array(fc.uint8Array({ minLength: 1, maxLength: 300 }), { maxLength: 5 }), fc.array(fc.nat(2000), { maxLength: 6 }), (chunks, cuts) => {
-      const framed = Buffer.concat([...chunks.flatMap((c) => [Buffer.from(`${c.length.toString(16)}\r\n`), Buffer.from(c), Buffer.from('\r\n')]), Buffer.from('0\r\n\r\n')]);
-      const bytes = Buffer.concat([framed, Buffer.from('GET / HTTP/1.1\r\n')]);
-      const reader = new ChunkReader();
-      const data: Buffer[] = [];
-      let at = 0;
-      for (const cut of [...cuts, bytes.length].sort((a, b) => a - b)) {
-        const end = Math.min(cut, bytes.length);
-        if (end <= at || reader.done) continue;
-        at = reader.read(bytes, at, end, (from, to) => data.push(Buffer.from(bytes.subarray(from, to))));
-        expect(at).toBeGreaterThan(0);
-      }
-      expect(reader.done).toBe(true);
-      expect(at).toBe(framed.length);
-      expect(Buffer.concat(data)).toEqual(Buffer.concat(chunks.map((c) => Buffer.from(c))));
-    }),
+    fc.property(
+      fc.array(fc.uint8Array({ minLength: 1, maxLength: 300 }), { maxLength: 5 }),
+      fc.array(fc.nat(2000), { maxLength: 6 }),
+      (chunks, cuts) => {
+        const framed = Buffer.concat([
+          ...chunks.flatMap((c) => [Buffer.from(`${c.length.toString(16)}\r\n`), Buffer.from(c), Buffer.from('\r\n')]),
+          Buffer.from('0\r\n\r\n'),
+        ]);
+        const bytes = Buffer.concat([framed, Buffer.from('GET / HTTP/1.1\r\n')]);
+        const reader = new ChunkReader();
+        const data: Buffer[] = [];
+        let at = 0;
+        for (const cut of [...cuts, bytes.length].sort((a, b) => a - b)) {
+          const end = Math.min(cut, bytes.length);
+          if (end <= at || reader.done) continue;
+          at = reader.read(bytes, at, end, (from, to) => data.push(Buffer.from(bytes.subarray(from, to))));
+          expect(at).toBeGreaterThan(0);
+        }
+        expect(reader.done).toBe(true);
+        expect(at).toBe(framed.length);
+        expect(Buffer.concat(data)).toEqual(Buffer.concat(chunks.map((c) => Buffer.from(c))));
+      },
+    ),
     { numRuns: 2000, interruptAfterTimeLimit: 3000 },
   );
 });

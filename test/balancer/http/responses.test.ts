@@ -21,7 +21,9 @@ beforeAll(async () => {
     });
     socket.on('end', () => socket.end());
   });
-  running = await balancer((port) => file(port, [backend.port], { profile: 'client_idle_timeout: 5s, server_timeout: 1s', pool: 'connections: { max_per_server: 1 }' }));
+  running = await balancer((port) =>
+    file(port, [backend.port], { profile: 'client_idle_timeout: 5s, server_timeout: 1s', pool: 'connections: { max_per_server: 1 }' }),
+  );
 });
 afterAll(async () => {
   await running.stop();
@@ -198,15 +200,20 @@ describe('every framing of a response arrives as it was meant', () => {
     await raw.end();
   });
 
-  test.each(['GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n', 'GET / HTTP/1.0\r\n\r\n'])('a client that says it will close is closed: %j', async (request) => {
-    const raw = await ask(request);
-    expect((await raw.response()).head).toContain('Connection: close');
-    await raw.end();
-    expect(await reused()).toBe(true);
-  });
+  test.each(['GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n', 'GET / HTTP/1.0\r\n\r\n'])(
+    'a client that says it will close is closed: %j',
+    async (request) => {
+      const raw = await ask(request);
+      expect((await raw.response()).head).toContain('Connection: close');
+      await raw.end();
+      expect(await reused()).toBe(true);
+    },
+  );
 
   test('hop-by-hop fields of the server are dropped', async () => {
-    says('HTTP/1.1 200 OK\r\nKeep-Alive: timeout=5\r\nConnection: X-Hop, keep-alive\r\nX-Hop: 1\r\nProxy-Connection: a\r\nUpgrade: h2\r\nContent-Length: 0\r\n\r\n');
+    says(
+      'HTTP/1.1 200 OK\r\nKeep-Alive: timeout=5\r\nConnection: X-Hop, keep-alive\r\nX-Hop: 1\r\nProxy-Connection: a\r\nUpgrade: h2\r\nContent-Length: 0\r\n\r\n',
+    );
     const raw = await ask();
     expect((await raw.response()).head).toBe('HTTP/1.1 200 OK\r\nContent-Length: 0');
     raw.destroy();

@@ -55,6 +55,7 @@ export class HttpClient implements ClientOwner, ConnectionUser, Waiter, Session 
   inQueue = false;
   queuedAt = 0;
   exclusive = false;
+  fresh = false;
   key = 0;
   avoid: Set<Server> | null = null;
   tries = 0;
@@ -340,6 +341,7 @@ export class HttpClient implements ClientOwner, ConnectionUser, Waiter, Session 
   granted(connection: ServerConnection, reused: boolean): void {
     const { service } = this;
     this.server = connection;
+    this.fresh = false;
     connection.user = this;
     connection.served++;
     connection.server.counters.num_requested++;
@@ -624,6 +626,7 @@ export class HttpClient implements ClientOwner, ConnectionUser, Waiter, Session 
     if (!this.replayable || this.pinned || this.serverAhead !== null || this.interim > 0 || this.replays >= mostReplays || this.gone)
       return false;
     this.replays++;
+    this.fresh = true;
     if (server !== null) {
       server.server.counters.retries++;
       this.server = null;

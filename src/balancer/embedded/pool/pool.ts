@@ -23,6 +23,8 @@ import type { SnatPool } from './snat.ts';
 export interface Waiter extends Queued {
   /** Its own connection, not a shared one. */
   readonly exclusive: boolean;
+  /** Not one that has idled: the last one it was given turned out to be closed, and its neighbours may be too. */
+  readonly fresh: boolean;
   /** For consistent hashing. */
   readonly key: number;
   /** Servers that failed it, and how often it was tried. */
@@ -68,6 +70,8 @@ const calmAfter = 3000;
 export class Pool implements ConnectionOwner {
   settings: PoolSettings;
   servers: readonly Server[] = [];
+  /** Dismissed servers that still have connections. */
+  private readonly leaving = new Set<Server>();
   snat: SnatPool | null = null;
   readonly queue = new Queue<Waiter>();
   readonly queued = { total: 0, served: 0, timedOut: 0, full: 0, left: 0 };
@@ -201,7 +205,7 @@ export class Pool implements ConnectionOwner {
         this.openFailed(connection, connectTimeout);
       }
     }
-    for (const server of this.servers) {
+    for (const server of [...this.servers, ...this.leaving]) {
       server.short = false;
       while (server.idle.length > 0 && now - server.idle[0]!.since > idleTimeout) server.idle.shift()!.close(false, now);
       for (const connection of server.connections) {
@@ -209,6 +213,7 @@ export class Pool implements ConnectionOwner {
         else if (connection.state === 'opening' && now - connection.since > patience) connection.reset('half_open');
       }
     }
+    for (const server of this.leaving) if (server.connections.size === 0) this.leaving.delete(server);
     for (let waiter = this.queue.first; waiter !== null && now - waiter.queuedAt > queueTimeout; waiter = this.queue.first) {
       this.queue.remove(waiter);
       this.queued.timedOut++;
@@ -267,6 +272,7 @@ export class Pool implements ConnectionOwner {
   /** `server` is no longer of this pool: no new work, and what is busy closes when it is done. */
   dismiss(server: Server): void {
     server.administration = 'disabled';
+    this.leaving.add(server);
     this.retire(server);
   }
 
@@ -464,7 +470,8 @@ export class Pool implements ConnectionOwner {
       }
       if (!possible) return false;
       const server = servers[this.pick(waiter.key)]!;
-      const idle = server.idle.pop();
+      if (waiter.fresh && server.idle.length > 0 && !this.mayOpen(server)) server.idle.shift()!.close(true, this.clock.now);
+      const idle = waiter.fresh ? undefined : server.idle.pop();
       if (idle !== undefined) {
         idle.state = 'busy';
         server.load++;

@@ -28,8 +28,8 @@ export const leastConnections = (servers: readonly Candidate[], last: number, le
   let bestScore = Number.POSITIVE_INFINITY;
   const n = servers.length;
   for (let k = 1; k <= n; k++) {
-    let i = last + k;
-    if (i >= n) i -= n;
+    // `last` may be of a longer list: servers come and go.
+    const i = (last + k) % n;
     const s = servers[i]!;
     if (!s.available || left?.has(s)) continue;
     const score = (s.load + 1) / s.weight;
