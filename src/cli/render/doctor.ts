@@ -8,7 +8,7 @@ import type { OwnerShare, PortSpace } from '../../core/port-space.ts';
 import { formatDuration, formatNumber, formatPercent, formatRate } from '../../core/quantity.ts';
 import { describeEffect } from '../../core/remedy/for-space.ts';
 import type { Shell } from '../shell.ts';
-import { type Paint, pad, painter, type Style, safe, wrap } from '../terminal.ts';
+import { width as columnsOf, type Paint, pad, painter, type Style, safe, wrap } from '../terminal.ts';
 import { gauge } from './bar.ts';
 
 const MAX_WIDTH = 110;
@@ -57,14 +57,21 @@ const headline = (d: Diagnosis, paint: Paint, width: number): string => {
 /** Columns of the gauge: narrower where the page is. */
 const gaugeWidth = (width: number): number => (width < 100 ? 14 : 20);
 
-const spaceLine = (s: PortSpace, paint: Paint, nameWidth: number, gaugeColumns: number): string => {
+/** A port space's line; a name that does not fit its column has a line of its own, for its end is what tells one from another. */
+const spaceLine = (s: PortSpace, paint: Paint, nameWidth: number, pageWidth: number): string => {
   const urgent = urgency(s);
-  const bar = gauge(s.usedRatio, s.kind === 'connect' && s.capacity > 0 ? s.searchWall.at / s.capacity : 0, gaugeColumns);
+  const bar = gauge(s.usedRatio, s.kind === 'connect' && s.capacity > 0 ? s.searchWall.at / s.capacity : 0, gaugeWidth(pageWidth));
   const counts = `${formatNumber(s.used)}/${formatNumber(s.capacity)}`;
   const painted = urgent === null ? paint('green', bar) : paint(colourOf[urgent], bar);
-  const doubt = s.freeLow === s.freeHigh ? '' : paint('dim', ` free ${formatNumber(s.freeLow)}–${formatNumber(s.freeHigh)}`);
-  const left = pad(timeLeft(s.forecast), 14);
-  return `  ${pad(safe(nameOf(s)), nameWidth)} ${painted} ${pad(formatPercent(s.usedRatio), 6, 'right')} ${pad(counts, 13, 'right')}  ${urgent === null ? paint('dim', left) : left}${doubt}`.trimEnd();
+  const doubt = s.freeLow === s.freeHigh ? '' : paint('dim', `free ${formatNumber(s.freeLow)}–${formatNumber(s.freeHigh)}`);
+  const left = timeLeft(s.forecast);
+  const name = safe(nameOf(s));
+  const column = columnsOf(name) <= nameWidth ? pad(name, nameWidth) : `${pad(name, pageWidth - 2).trimEnd()}\n  ${' '.repeat(nameWidth)}`;
+  const line =
+    `  ${column} ${painted} ${pad(formatPercent(s.usedRatio), 6, 'right')} ${pad(counts, 13, 'right')}  ${urgent === null ? paint('dim', left) : left}`.trimEnd();
+  if (doubt === '') return line;
+  const last = line.split('\n').at(-1)!;
+  return columnsOf(last) + 2 + columnsOf(doubt) <= pageWidth ? `${line}  ${doubt}` : `${line}\n  ${' '.repeat(nameWidth)} ${doubt}`;
 };
 
 const stateWords = (s: PortSpace): string => {
@@ -106,7 +113,7 @@ const spaces = (d: Diagnosis, paint: Paint, width: number): string[] => {
     ),
   ];
   for (const s of shown) {
-    lines.push(spaceLine(s, paint, nameWidth, gaugeWidth(width)));
+    lines.push(spaceLine(s, paint, nameWidth, width));
     if (urgency(s) !== null) lines.push(...detail(s, width).map((l) => paint('dim', l)));
   }
   const rest = d.unlisted + d.spaces.length - shown.length;
