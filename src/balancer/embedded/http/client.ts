@@ -14,8 +14,7 @@ import { type ClientOwner, type ClientSocket, handOver } from '../client-socket.
 import type { Pool, Waiter } from '../pool/pool.ts';
 import type { Queued } from '../pool/queue.ts';
 import { hashText } from '../pool/selection.ts';
-import type { Server } from '../pool/server.ts';
-import type { ConnectionUser, ServerConnection } from '../pool/server-connection.ts';
+import type { ConnectionUser, Server, ServerConnection } from '../pool/server.ts';
 import { keep, readBuffer } from '../read-buffer.ts';
 import type { Service, Session } from '../service.ts';
 import { Tunnel } from '../tunnel.ts';

@@ -15,8 +15,7 @@ import type { Clock } from '../clock.ts';
 import { badResponse, type Refusal, unavailable } from '../http/refusal.ts';
 import { Queue, type Queued } from './queue.ts';
 import { consistentHash, leastConnections, roundRobin } from './selection.ts';
-import type { Server } from './server.ts';
-import { type ConnectionOwner, ServerConnection } from './server-connection.ts';
+import { type ConnectionOwner, type Server, ServerConnection } from './server.ts';
 import type { SnatPool } from './snat.ts';
 
 /** Someone who needs a server connection. */
