@@ -121,9 +121,10 @@ const examine = async (sampler: Sampler, request: Request, shell: Shell): Promis
     do {
       if (twice && !(await pause(interval, watch, shell.interrupted))) return null;
       watch?.poll();
+      const watchedFor = (performance.now() - started) / 1000;
       const look = sampler.look({ info: true, probeBudget: twice ? PROBE_BUDGET.twoLooks : PROBE_BUDGET.oneLook });
       const watched: Watched = {
-        seconds: (performance.now() - started) / 1000,
+        seconds: watchedFor,
         failedSearches: watch?.failedSearches ?? null,
         openings: watch?.openings ?? [],
       };
