@@ -155,11 +155,6 @@ export class Incarnations {
     return row >= 0 && this.generation(row) === generation && this.ints[row * intStride + STATE] !== 0;
   }
 
-  /** Every row in use. */
-  *rows(): Generator<number> {
-    for (let row = 0; row < this.used; row++) if (this.ints[row * intStride + STATE] !== 0) yield row;
-  }
-
   /** Puts `row` at the end of `queue`, out of the one it stood in. */
   enqueue(queue: number, row: number, time: number): void {
     this.unqueue(row);

@@ -78,10 +78,10 @@ export class Tracker {
   private readonly destinationTable: TupleTable;
   private readonly destinations: Destination[] = [];
   /**
-   * The last SYNs, row and generation, by destination and initial sequence number, which a NAT leaves as they are. A slot is
+   * The last SYNs (row, generation, sequence number) by destination and initial sequence number, which a NAT leaves as they are. A slot is
    * overwritten by the next SYN that lands in it: the two sides of a translation are milliseconds apart.
    */
-  private readonly pairs = new Int32Array(2 << 14);
+  private readonly pairs = new Int32Array(3 << 14);
   private readonly attempts = new Map<number, Attempt>();
   private nextDue = Number.POSITIVE_INFINITY;
   /** Ports held over time, of all spaces together. */
@@ -287,13 +287,16 @@ export class Tracker {
     const i = row * R.intStride;
     ints[i + R.PAIR] = -1;
     const seq = ints[i + R.SYN_SEQ]!;
-    const slot = ((Math.imul(seq ^ use.destinationPort, 0x9e3779b1) ^ Math.imul(use.destinationAddress, 0x85ebca6b)) >>> 18) << 1;
-    const other = this.pairs[slot]!;
-    const generation = this.pairs[slot + 1]!;
-    this.pairs[slot] = row;
-    this.pairs[slot + 1] = this.incarnations.generation(row);
+    const slot = ((Math.imul(seq ^ use.destinationPort, 0x9e3779b1) ^ Math.imul(use.destinationAddress, 0x85ebca6b)) >>> 18) * 3;
+    const { pairs } = this;
+    const same = pairs[slot + 2] === seq;
+    const other = pairs[slot]!;
+    const generation = pairs[slot + 1]!;
+    pairs[slot] = row;
+    pairs[slot + 1] = this.incarnations.generation(row);
+    pairs[slot + 2] = seq;
     const o = other * R.intStride;
-    if (!this.incarnations.alive(other, generation) || ints[o + R.SYN_SEQ] !== seq || ints[o + R.PAIR] !== -1) return;
+    if (!same || !this.incarnations.alive(other, generation) || ints[o + R.SYN_SEQ] !== seq || ints[o + R.PAIR] !== -1) return;
     const theirs = this.uses[ints[o + R.USE]!]!;
     if (theirs.destination !== use.destination || theirs.source === use.source) return;
     if (Math.abs(this.segment.time - doubles[other * R.doubleStride + R.LAST_SYN_TIME]!) >= pairWithin) return;
@@ -894,10 +897,10 @@ export class Tracker {
 
   /** The capture is over: what is still under way ends as it stands. */
   finish(): void {
-    for (const row of [...this.incarnations.rows()]) {
-      const i = row * R.intStride;
+    const { used } = this.incarnations;
+    for (let row = 0; row < used; row++) {
       const { ints, doubles } = this.incarnations;
-      if ((ints[i + R.STATE]! & R.STATE_MASK) !== R.SYN_SENT) continue;
+      if ((ints[row * R.intStride + R.STATE]! & R.STATE_MASK) !== R.SYN_SENT) continue;
       const waited = this.now - doubles[row * R.doubleStride + R.LAST_SYN_TIME]!;
       // No client retries before a second: what was just sent may still be answered.
       const attempt = this.attempts.get(row);
