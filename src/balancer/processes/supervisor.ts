@@ -15,6 +15,7 @@ import type { Front } from './front.ts';
 import { Lending } from './lending.ts';
 import { mergeStates } from './merge.ts';
 import type { CertificateText, FromWorker, ToWorker } from './messages.ts';
+import { Shortages } from './shortages.ts';
 
 export interface SupervisorOptions {
   readonly workers: number;
@@ -48,6 +49,7 @@ class Supervisor implements Front {
   private readonly holders = new Map<string, Socket>();
   private readonly workers = new Map<number, Worker>();
   private readonly lendings = new Map<string, Lending>();
+  private readonly shortages = new Shortages((event) => this.engine.events.take(event));
   private readonly answers = new Map<number, { readonly worker: number; resolve(message: FromWorker | null): void }>();
   private configuration: Configuration | null = null;
   private certificates: Record<string, CertificateText> = {};
@@ -218,7 +220,8 @@ class Supervisor implements Front {
         this.answers.delete(message.id);
         return;
       case 'event':
-        this.engine.events.take(message.event);
+        if (message.event.kind === 'ports_short' || message.event.kind === 'ports_recovered') this.shortages.take(worker.id, message.event);
+        else this.engine.events.take(message.event);
         return;
       case 'want': {
         const lending = this.lendings.get(message.snatPool);
@@ -247,6 +250,7 @@ class Supervisor implements Front {
 
   private died(worker: Worker, how: string): void {
     this.workers.delete(worker.id);
+    this.shortages.died(worker.id);
     for (const [id, answer] of this.answers) {
       if (answer.worker !== worker.id) continue;
       answer.resolve(null);

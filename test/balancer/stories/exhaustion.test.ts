@@ -24,6 +24,12 @@ describe('with fewer source ports than requests', () => {
     60_000,
   );
 
+  kernelTest(
+    'ours answers all of them and blames no server, with more worker processes than ports',
+    async () => calm(await exhaustion('plimsoll', 'proxy', ['--workers', '5'])),
+    60_000,
+  );
+
   // Why this product exists. If a new version of either no longer fails here, the table in the guide must say so.
   for (const product of ['haproxy', 'nginx'] as const)
     for (const chooser of ['proxy', 'kernel'] as const)

@@ -22,14 +22,15 @@ export interface Exhaustion {
   readonly causes: readonly (string | null)[];
 }
 
-export const exhaustion = async (product: Product, chooser: Ports['chooser']): Promise<Exhaustion> => {
+/** `args` go to ours. */
+export const exhaustion = async (product: Product, chooser: Ports['chooser'], args: readonly string[] = []): Promise<Exhaustion> => {
   const ports: Ports = chooser === 'proxy' ? { chooser, low: 20000, high: 20003 } : { chooser };
   const range: NamespaceOptions = chooser === 'kernel' ? { range: [30000, 30005] } : {};
   const network = makeNetwork(range);
   try {
     // As in the measurement this repeats: the server closes a connection 0.1 s after it fell idle.
     const backend = await startBackend(network, ['--slow', '1000', '--idle', '100']);
-    const proxy = await startProxy(product, network, ports);
+    const proxy = await startProxy(product, network, ports, args);
     const clients = await Clients.start(network);
     await until(
       'a first answer',

@@ -185,10 +185,10 @@ pools:
 ${ports.chooser === 'proxy' ? '    snat_pool: egress\n' : ''}health_monitors: [{ name: tcp, type: tcp, send_interval: 300ms, receive_timeout: 300ms }]
 ${ports.chooser === 'proxy' ? `snat_pools: [{ name: egress, addresses: [${sources[0]}], ports: [${ports.low}-${ports.high}], monitor_ports: 1 }]\n` : ''}`;
 
-export const startProxy = (product: Product, network: Network, ports: Ports): Promise<Proxy> => {
+export const startProxy = (product: Product, network: Network, ports: Ports, args: readonly string[] = []): Promise<Proxy> => {
   if (product === 'haproxy') return startHaproxy(network, ports);
   if (product === 'nginx') return startNginx(network, ports);
-  return Plimsoll.start(network, { configuration: ourConfiguration(ports) });
+  return Plimsoll.start(network, { configuration: ourConfiguration(ports), args });
 };
 
 /** Waits until something listens on the front address. */
