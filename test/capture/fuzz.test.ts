@@ -39,7 +39,8 @@ const lengths = [0, 1, 11, 12, 13, 16, 28, 31, 0x7fffffff, 0x80000000, 0xfffffff
 const mutate = (from: Uint8Array, below: (n: number) => number): Uint8Array => {
   let bytes = Buffer.from(from);
   for (let edits = 1 + below(4); edits > 0; edits--) {
-    const at = below(bytes.length);
+    // The header is a small target, and the one whose every byte matters.
+    const at = below(8) === 0 ? below(Math.min(32, bytes.length)) : below(bytes.length);
     switch (below(6)) {
       case 0:
         bytes[at] = below(256);

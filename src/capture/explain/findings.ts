@@ -154,16 +154,15 @@ export const describe = (
       list.push({ name: 'ports_60s', value: example.ports60, unit: 'ports', source: packetSource(example) });
       list.push({ name: 'ports_120s', value: example.ports120, unit: 'ports', source: packetSource(example) });
     }
-    if (use.clockSteps > 0) list.push({ name: 'clock_steps', value: use.clockSteps, unit: 'handshakes', source: 'SYN timestamps' });
     return list;
   };
 
-  const chosenBy = (use: PortUse, example: Case | undefined): string => {
+  const chosenBy = (use: PortUse, code: CaptureFindingCode, example: Case | undefined): string => {
     const source = words.source(use);
     const behind = example?.attempt.behind;
     if (behind) return `the translator that made ${formatEndpoint(words.source(behind.use), behind.port)} into ${source}`;
-    if (use.clockSteps > 0)
-      return `${source}, behind whose address are several hosts or a translator (their timestamps come from different clocks)`;
+    // Linux gives every 4-tuple its own timestamp offset, so only the clock of one and the same tuple can be compared.
+    if (code === 'paws_rejected') return `${source}, behind whose address is more than one clock: several hosts, or a translator`;
     return source;
   };
 
@@ -295,7 +294,7 @@ export const describe = (
       count: bucket.count,
       certain: bucket.certain,
       rule: ruleOf(bucket.code, bucket.answer, example?.attempt ?? null),
-      chosen_by: chosenBy(bucket.use, example),
+      chosen_by: chosenBy(bucket.use, bucket.code, example),
       cases: bucket.cases.slice(0, keep).map((one) => caseView(one, bucket.answer)),
     };
   });

@@ -64,10 +64,6 @@ export class PortUse {
   early = 0;
   shortestEarly = Number.POSITIVE_INFINITY;
   timeWaitAccepted = 0;
-  /** SYNs whose TSval lies behind that of an earlier SYN: one host has one clock towards one destination. */
-  clockSteps = 0;
-  lastStamp = 0;
-  hasStamp = false;
   /** Handshakes of this space that were seen again, translated, on the far side of a NAT; -1 if it is no inner side. */
   translated = 0;
   translatedTo = -1;

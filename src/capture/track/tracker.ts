@@ -195,11 +195,6 @@ export class Tracker {
     const use = this.uses[now.ints[i + R.USE]!]!;
     use.tried++;
     use.syns++;
-    if (hasTimestamp) {
-      if (use.hasStamp && ((timestamp - use.lastStamp) | 0) < 0) use.clockSteps++;
-      use.lastStamp = timestamp;
-      use.hasStamp = true;
-    }
     if (previous >= 0) {
       now.ints[i + R.PREVIOUS] = previous;
       now.ints[i + R.PREVIOUS_GENERATION] = now.generation(previous);

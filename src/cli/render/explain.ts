@@ -32,12 +32,20 @@ export const remedyWords: Readonly<Partial<Record<RemedyCode, string>>> = {
 const bytes = (n: number): string =>
   n >= 1e9 ? `${formatNumber(n / 1e9, 1)} GB` : n >= 1e6 ? `${formatNumber(n / 1e6, 1)} MB` : `${formatNumber(n / 1e3, 1)} kB`;
 
+/** `label` and `text`, broken into lines that hang two columns right of where the label begins. */
+const hanging = (label: string, text: string, indent: number, width: number): string => {
+  const margin = ' '.repeat(indent);
+  return `${margin}${wrap(`${label} ${text}`, width - indent, `${margin}  `)}`;
+};
+
+const some = (n: number, one: string, many = `${one}s`): string => `${formatNumber(n)} ${n === 1 ? one : many}`;
+
 const summary = (d: CaptureDocument, { paint }: ExplainStyle): string[] => {
   const lines: string[] = [];
   for (const f of d.files) {
     const via = [f.format, ...f.link_types].join(', ');
     lines.push(
-      `${paint('bold', safe(f.name))}: ${formatNumber(f.packets)} packets, ${bytes(f.bytes)} (${via})${f.application === '' ? '' : paint('dim', ` by ${safe(f.application)}`)}`,
+      `${paint('bold', safe(f.name))}: ${some(f.packets, 'packet')}, ${bytes(f.bytes)} (${via})${f.application === '' ? '' : paint('dim', ` by ${safe(f.application)}`)}`,
     );
     if (f.dropped > 0)
       lines.push(
@@ -54,8 +62,8 @@ const summary = (d: CaptureDocument, { paint }: ExplainStyle): string[] => {
     }${h.pending > 0 ? ` · ${formatNumber(h.pending)} cut off by the end` : ''}`,
   );
   const notes = [
-    h.retried > 0 ? `${formatNumber(h.retried)} SYNs sent again` : '',
-    h.put_down_to_loss > 0 ? `${formatNumber(h.put_down_to_loss)} handshakes with silence that ordinary loss accounts for` : '',
+    h.retried > 0 ? `${some(h.retried, 'SYN')} sent again` : '',
+    h.put_down_to_loss > 0 ? `${some(h.put_down_to_loss, 'handshake')} with silence that ordinary loss accounts for` : '',
     h.reused > 0 ? `${formatNumber(h.reused)} on ports used before` : '',
     h.translated > 0 ? `${formatNumber(h.translated)} seen on both sides of a translator` : '',
   ].filter((x) => x !== '');
@@ -81,15 +89,27 @@ const sources = (d: CaptureDocument, { paint, width }: ExplainStyle): string[] =
   const shown = d.sources.slice(0, 8);
   if (shown.length === 0) return [];
   const names = shown.map((s) => `${s.source} → ${formatEndpoint(s.destination, s.destination_port)}`);
-  const wide = Math.min(Math.max(24, ...names.map((x) => x.length)), Math.max(24, width - 62));
-  const head = `${pad('source → destination', wide)}  ${['tried', 'reset', 'ignored', 'ports', 'at once', 'held', 'reused after'].map((x, i) => pad(x, i === 6 ? 13 : 8, 'right')).join('')}`;
-  const lines = ['', paint('dim', head)];
+  const cell = 9;
+  const numbers = 7 * cell + 4;
+  const wide = Math.max(24, ...names.map((x) => x.length));
+  // Where names and numbers do not fit beside each other, the name gets a line of its own.
+  const beside = wide + numbers <= width;
+  const left = beside ? wide : Math.max(0, width - numbers);
+  const heads = ['tried', 'reset', 'ignored', 'ports', 'at once', 'held'];
+  const lines = [
+    '',
+    paint(
+      'dim',
+      `${pad(beside ? 'source → destination' : '', left)}${heads.map((x) => pad(x, cell, 'right')).join('')}${pad('reused after', cell + 4, 'right')}`,
+    ),
+  ];
   for (const [i, s] of shown.entries()) {
     const cells = [s.handshakes, s.reset, s.ignored, s.ports_used, s.peak_concurrent, s.peak_held].map((x) =>
-      pad(formatNumber(x), 8, 'right'),
+      pad(formatNumber(x), cell, 'right'),
     );
+    if (!beside) lines.push(names[i]!);
     lines.push(
-      `${pad(names[i]!, wide)}  ${cells.join('')}${pad(s.shortest_reuse === null ? '-' : formatDuration(s.shortest_reuse), 13, 'right')}`,
+      `${pad(beside ? names[i]! : '', left)}${cells.join('')}${pad(s.shortest_reuse === null ? '-' : formatDuration(s.shortest_reuse), cell + 4, 'right')}`,
     );
   }
   if (d.sources_total > shown.length)
@@ -122,22 +142,19 @@ export const renderExplain = (d: CaptureDocument, style: ExplainStyle): string =
     lines.push(`${mark} ${paint('bold', f.title)} ${paint('dim', `(${f.code}, ${formatNumber(f.count)})`)}`);
     lines.push(`         ${safe(f.subject)}${f.certain ? '' : paint('dim', '  by inference')}`);
     lines.push(`  ${wrap(f.text, width - 2, '  ')}`);
-    lines.push(`  ${paint('dim', 'Rule:')} ${wrap(`${f.rule.text} (${f.rule.source})`, width - 8, '        ')}`);
+    lines.push(hanging(paint('dim', 'Rule:'), `${f.rule.text} (${f.rule.source})`, 2, width));
     const example = f.cases[0];
-    lines.push(
-      `  ${paint('dim', 'Port chosen by:')} ${wrap(
-        `${f.chosen_by}${example === undefined ? '' : `, which held ${formatNumber(example.ports_60s)} ports towards this destination in the last 60 s and ${formatNumber(example.ports_120s)} in the last 120 s`}.`,
-        width - 18,
-        '                  ',
-      )}`,
-    );
+    const held =
+      example === undefined
+        ? ''
+        : `, which held ${formatNumber(example.ports_60s)} ports towards this destination in the last 60 s and ${formatNumber(example.ports_120s)} in the last 120 s`;
+    lines.push(hanging(paint('dim', 'Port chosen by:'), `${safe(f.chosen_by)}${held}.`, 2, width));
     for (const one of style.all ? f.cases : f.cases.slice(0, 1)) lines.push('', ...sequenceDiagram(one, several, paint));
     if (style.all && f.cases.length > 0 && f.cases.length < f.count)
       lines.push('', paint('dim', `  ${formatNumber(f.count - f.cases.length)} more of this kind are counted and not kept`));
     if (f.remedies.length > 0) {
       lines.push('', `  ${paint('dim', 'What helps:')}`);
-      for (const code of f.remedies)
-        lines.push(`    ${paint('cyan', code)}: ${wrap(remedyWords[code] ?? '', width - code.length - 6, '      ')}`);
+      for (const code of f.remedies) lines.push(hanging(paint('cyan', `${code}:`), remedyWords[code] ?? '', 4, width));
     }
     lines.push('');
   }
