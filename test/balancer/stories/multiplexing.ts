@@ -30,11 +30,11 @@ export interface Multiplexing {
   readonly failed: number;
 }
 
-export const multiplexing = async (count: number): Promise<Multiplexing> => {
+export const multiplexing = async (count: number, args: readonly string[]): Promise<Multiplexing> => {
   const network = makeNetwork();
   try {
     const backend = await startBackend(network, ['--idle', '600000']);
-    const proxy = await Plimsoll.start(network, { configuration });
+    const proxy = await Plimsoll.start(network, { configuration, args });
     const clients = await Clients.start(network);
     // Those of the moment's probe are not counted: their ports are the monitors' own.
     const connections = (): number =>

@@ -501,7 +501,8 @@ export class Pool implements ConnectionOwner {
     let lease = null;
     if (this.snat !== null) {
       lease = this.snat.take(server.key, refusedBefore > 0);
-      if (lease === null && this.evict(server)) lease = this.snat.take(server.key, refusedBefore > 0);
+      // A worker that has asked its parent for ports waits for the answer: there may be thousands.
+      if (lease === null && !this.snat.asking(server.key) && this.evict(server)) lease = this.snat.take(server.key, refusedBefore > 0);
       if (lease === null) return false;
     }
     server.opening++;
