@@ -10,7 +10,7 @@ const changeNote =
 
 export const reload: CommandSpec = {
   name: 'reload',
-  summary: 'have the running balancer read its configuration file again',
+  summary: 'Have the running balancer read its configuration file again',
   synopsis: '',
   takes: [0, 0],
   options: [socketOption],
@@ -50,14 +50,14 @@ const administration = (name: string, to: 'enabled' | 'disabled' | 'draining', s
 export const drain = administration(
   'drain',
   'draining',
-  'send a server no new clients',
+  'Send a server no new clients',
   'Requests, tunnels and one-to-one clients that it has are served to their end; idle shared connections are closed.',
 );
-export const enable = administration('enable', 'enabled', 'use a server again', 'Undoes drain and disable.');
+export const enable = administration('enable', 'enabled', 'Use a server again', 'Undoes drain and disable.');
 export const disable = administration(
   'disable',
   'disabled',
-  'take a server out of use',
+  'Take a server out of use',
   'Requests that it has are answered; clients that idle on a connection of their own to it are closed.',
 );
 
@@ -65,7 +65,7 @@ const words: Readonly<Record<string, boolean>> = { on: true, true: true, off: fa
 
 export const set: CommandSpec = {
   name: 'set',
-  summary: 'change a setting of the running balancer',
+  summary: 'Change a setting of the running balancer',
   synopsis: 'virtualservice NAME connection_multiplexing=on|off',
   takes: [3, 3],
   options: [socketOption],

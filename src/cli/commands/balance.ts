@@ -97,7 +97,7 @@ const run = async (given: Given, shell: Shell): Promise<number> => {
 
 export const balance: CommandSpec = {
   name: 'balance',
-  summary: 'the load balancer that does not run out of source ports',
+  summary: 'Run the load balancer that does not run out of source ports',
   synopsis: '',
   takes: [0, 0],
   options: [

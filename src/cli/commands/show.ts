@@ -8,7 +8,7 @@ import { safe } from '../terminal.ts';
 
 export const show: CommandSpec = {
   name: 'show',
-  summary: 'the state of the running balancer',
+  summary: 'Show the state of the running balancer',
   synopsis: 'virtualservice|pool|healthmonitor|snatpool|events [NAME] [server] [detail]',
   takes: [1, 4],
   options: [{ name: 'json', description: 'one versioned document instead of tables' }, socketOption],
