@@ -209,3 +209,29 @@ test('memory follows the connections alive, not the length of the capture', () =
   expect(peak(1000)).toBeLessThan(140);
   expect(peak(20_000)).toBe(peak(1000));
 });
+
+test('a flood of SYNs from forged sources is counted, not remembered whole', () => {
+  const run = (sources: number): { readonly heap: number; readonly result: ReturnType<typeof explainBytes> } => {
+    const frames = Array.from({ length: sources }, (_, i) =>
+      frame({
+        time: 1000 + i * 0.002,
+        source: [`${1 + (i >> 16)}.${(i >> 8) & 255}.${i & 255}.7`, 1024 + (i % 60_000)],
+        destination: service,
+        flags: SYN,
+        seq: i,
+      }),
+    );
+    const ordinary = connection(1000, client, service, { closer: 'none' }).map((p) => frame(p));
+    const file = pcapFile([...ordinary, ...frames]);
+    frames.length = 0;
+    const before = process.memoryUsage().heapUsed;
+    const result = explainBytes([file]);
+    return { heap: process.memoryUsage().heapUsed - before, result };
+  };
+  const { heap, result } = run(400_000);
+  expect(result.handshakes.tried).toBe(400_001);
+  expect(result.sources_total).toBe(400_001);
+  // Two minutes of 500 SYNs a second are under way at any time.
+  expect(result.peak_remembered).toBeLessThan(75_000);
+  expect(heap).toBeLessThan(250e6);
+});

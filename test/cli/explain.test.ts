@@ -36,7 +36,7 @@ const json = async (...argv: string[]): Promise<CaptureDocument> => {
 
 describe('plimsoll explain', () => {
   test('prints a summary, the finding, its rule, whose port it was, a diagram by packet numbers, and what helps', async () => {
-    const r = await plimsoll(['explain', path]);
+    const r = await plimsoll(['explain', path], { width: 120 });
     expect(r.code).toBe(0);
     expect(r.err).toBe('');
     for (const words of [
@@ -120,8 +120,8 @@ describe('plimsoll explain', () => {
       return collision(1000 + i * 10).map((p) => ({ ...p, source: shift(p.source), destination: shift(p.destination) }));
     });
     const p = write('many.pcap', pcapFile(many.map((x) => frame(x))));
-    const few = (await plimsoll(['explain', p])).out;
-    const all = (await plimsoll(['explain', p, '-v'])).out;
+    const few = (await plimsoll(['explain', p], { width: 120 })).out;
+    const all = (await plimsoll(['explain', p, '-v'], { width: 120 })).out;
     expect(few.match(/refused$/gm)).toHaveLength(1);
     expect(all.match(/refused$/gm)).toHaveLength(4);
     expect(few).toContain('-v shows all');

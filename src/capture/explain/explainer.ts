@@ -18,7 +18,6 @@ export interface Explanation {
   readonly nearLimit: readonly { readonly use: PortUse; readonly limit: number }[];
   readonly monitors: readonly { readonly use: PortUse; readonly series: MonitorSeries }[];
   readonly background: Background;
-  readonly uses: readonly PortUse[];
   /** Handshakes that were silent once or more and are put down to loss. */
   readonly putDownToLoss: number;
 }
@@ -26,6 +25,8 @@ export interface Explanation {
 /** A source whose ports all lie in Linux's default range has that many; any other may use all but the privileged ones. */
 export const portLimit = (use: PortUse): number => (use.lowestPort >= 32768 && use.highestPort <= 60999 ? 28_232 : 64_512);
 const nearLimitRatio = 0.8;
+/** Port spaces of which cases of one sort are kept. */
+const mostBuckets = 10_000;
 /** Translations seen before silence on the outer side means that the SYN was lost inside. */
 const enoughTranslations = 3;
 
@@ -37,6 +38,8 @@ export class Explainer implements TrackerSink {
   private readonly silent = new Map<string, Bucket>();
   private readonly untranslated = new Map<string, Bucket>();
   private loneSilences: Attempt[] = [];
+  /** Silent handshakes of spaces beyond those that are kept. */
+  private overflow = 0;
 
   /** `keep`: how many cases of one kind in one port space are kept whole. */
   constructor(keep: number) {
@@ -83,9 +86,14 @@ export class Explainer implements TrackerSink {
   }
 
   private put(into: Map<string, Bucket>, code: CaptureFindingCode, answer: Answer, attempt: Attempt, certain: boolean): void {
-    const key = `${code} ${answer} ${attempt.use.index}`;
+    const key = `${code} ${answer} ${attempt.use.serial}`;
     let bucket = into.get(key);
     if (bucket === undefined) {
+      // A flood of forged sources makes a space for each: they are counted, not kept.
+      if (into.size >= mostBuckets) {
+        this.overflow++;
+        return;
+      }
       bucket = new Bucket(code, answer, attempt.use, certain);
       into.set(key, bucket);
     }
@@ -111,7 +119,7 @@ export class Explainer implements TrackerSink {
 
   finish(): Explanation {
     const { tracker } = this;
-    const uses = tracker.uses;
+    const uses = tracker.spaces();
     const of = background(tracker.carrying, tracker.repeated, uses.length, tracker.tried);
     const buckets: Bucket[] = [...this.settled.values()];
     for (const bucket of this.settled.values()) if (bucket.code === 'time_wait_accepted') bucket.count = bucket.use.timeWaitAccepted;
@@ -124,7 +132,7 @@ export class Explainer implements TrackerSink {
       if (bucket.code === 'syn_on_time_wait' ? lives : destination.islands >= 2) buckets.push(bucket);
     }
 
-    let putDownToLoss = 0;
+    let putDownToLoss = this.overflow;
     const reported = new Set<PortUse>();
     // A capture of SYNs alone shows no answers: then their absence tells nothing.
     const answersCaptured = tracker.segments > tracker.syns;
@@ -174,11 +182,10 @@ export class Explainer implements TrackerSink {
       monitors: uses.flatMap((use) => {
         // A service that was away refuses its monitor too: only where it accepts in between is it not the service.
         const lives = use.destination.islands >= 2 || troubled.get(use)?.some((b) => b.answer === 'reset') === true;
-        const series = lives && use.destination.worked > 0 ? monitorSeries(use.beats) : null;
+        const series = lives && use.destination.worked > 0 ? monitorSeries(use.beats ?? []) : null;
         return series === null ? [] : [{ use, series }];
       }),
       background: of,
-      uses,
       putDownToLoss,
     };
   }

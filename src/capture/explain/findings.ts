@@ -270,14 +270,14 @@ export const describe = (
       b.recovered === b.count ? 'warning' : 'critical',
       'SYNs were lost inside the translator',
       `${formatNumber(b.silent)} SYN packets of ${count(b.count, 'handshake')} went in and did not come out, while ${formatNumber(b.use.translated)} others were translated. ${
-        outer(b.use) === null ? '' : `The translator held up to ${formatNumber(outer(b.use)!.peakHeld)} ports towards this destination. `
+        b.use.translatedTo === null
+          ? ''
+          : `The translator held up to ${formatNumber(b.use.translatedTo.peakHeld)} ports towards this destination. `
       }${happened(b)}`,
     ],
     source_near_limit: () => ['warning', '', ''],
     monitor_reset: () => ['critical', '', ''],
   };
-
-  const outer = (use: PortUse): PortUse | null => (use.translatedTo < 0 ? null : (explanation.uses[use.translatedTo] ?? null));
 
   const findings: CaptureFinding[] = explanation.buckets.map((bucket) => {
     const [severity, title, text] = titles[bucket.code](bucket);

@@ -4,6 +4,8 @@ import type { Series } from './timeline.ts';
 
 /** One destination address and port, from whatever source. */
 export class Destination {
+  /** Port spaces towards it. */
+  spaces = 0;
   accepted = 0;
   reset = 0;
   /** Connections over which the client sent something. */
@@ -34,13 +36,18 @@ export interface Beat {
 const mostBeats = 1024;
 
 export class PortUse {
+  /** Where it stands in the tracker's list; free for another once this one is dropped. */
   readonly index: number;
+  /** Never given twice. */
+  readonly serial: number;
   readonly family: number;
   readonly source: number;
   readonly destinationAddress: number;
   readonly destinationPort: number;
   readonly destination: Destination;
 
+  /** Incarnations that are remembered. */
+  rows = 0;
   tried = 0;
   answered = 0;
   reset = 0;
@@ -64,16 +71,16 @@ export class PortUse {
   early = 0;
   shortestEarly = Number.POSITIVE_INFINITY;
   timeWaitAccepted = 0;
-  /** Handshakes of this space that were seen again, translated, on the far side of a NAT; -1 if it is no inner side. */
+  /** Handshakes of this space that were seen again, translated, on the far side of a NAT, and by which space. */
   translated = 0;
-  translatedTo = -1;
+  translatedTo: PortUse | null = null;
   lastTranslation = Number.NEGATIVE_INFINITY;
   firstTranslation = Number.POSITIVE_INFINITY;
   /** Accepted reuses that are kept as examples. */
   examples = 0;
   /** Ports held over time; null for spaces too small to be worth a curve. */
   series: Series | null = null;
-  readonly beats: Beat[] = [];
+  beats: Beat[] | null = null;
   /** `ports in the last 60 s, 120 s` as last counted, and when. */
   recent: readonly [number, number] = [0, 0];
   recentAt = Number.NEGATIVE_INFINITY;
@@ -83,8 +90,9 @@ export class PortUse {
   private many: PortSet | null = null;
   portsUsed = 0;
 
-  constructor(index: number, family: number, source: number, address: number, port: number, destination: Destination) {
+  constructor(index: number, serial: number, family: number, source: number, address: number, port: number, destination: Destination) {
     this.index = index;
+    this.serial = serial;
     this.family = family;
     this.source = source;
     this.destinationAddress = address;
@@ -127,6 +135,7 @@ export class PortUse {
   }
 
   beat(time: number, reset: boolean): void {
+    this.beats ??= [];
     if (this.beats.length < mostBeats) this.beats.push({ time, reset });
   }
 }

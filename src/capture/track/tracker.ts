@@ -27,6 +27,8 @@ export const remembered = 120;
 export const longestAttempt = 130;
 /** The same segment again within this is the capture's doing (two interfaces, a bridge), not a retry. */
 const duplicateWithin = 0.001;
+/** Port spaces that are kept whatever came of them. Beyond, those without an answered handshake go when nothing of them is under way. */
+const mostSpaces = 100_000;
 /** The two sides of a NAT see one SYN within this, clocks of two capturing hosts included. */
 const pairWithin = 5;
 
@@ -40,7 +42,12 @@ export interface TrackerSink {
 export class Tracker {
   readonly segment: Segment;
   readonly incarnations: Incarnations;
-  readonly uses: PortUse[] = [];
+  /** Port spaces by their index; null where one was dropped. */
+  private readonly uses: (PortUse | null)[] = [];
+  private readonly freeUses: number[] = [];
+  private serial = 0;
+  /** Port spaces dropped because there were too many: addresses that tried and were never answered. */
+  droppedSpaces = 0;
   readonly timeline = new Timeline();
   /** Seconds since the epoch of the capture, never going back. */
   now = Number.NEGATIVE_INFINITY;
@@ -76,7 +83,8 @@ export class Tracker {
   private readonly v6: TupleTable;
   private readonly useTable: TupleTable;
   private readonly destinationTable: TupleTable;
-  private readonly destinations: Destination[] = [];
+  private readonly destinations: (Destination | null)[] = [];
+  private readonly freeDestinations: number[] = [];
   /**
    * The last SYNs (row, generation, sequence number) by destination and initial sequence number, which a NAT leaves as they are. A slot is
    * overwritten by the next SYN that lands in it: the two sides of a translation are milliseconds apart.
@@ -303,7 +311,7 @@ export class Tracker {
     ints[i + R.PAIR_GENERATION] = generation;
     this.translated++;
     theirs.translated++;
-    theirs.translatedTo = use.index;
+    theirs.translatedTo = use;
     theirs.lastTranslation = this.segment.time;
     if (this.segment.time < theirs.firstTranslation) theirs.firstTranslation = this.segment.time;
   }
@@ -604,6 +612,7 @@ export class Tracker {
     const serverPort = client === 0 ? ports & 0xffff : ports >>> 16;
     const use = this.useOf(family, client === 0 ? a : b, client === 0 ? b : a, serverPort);
     ints[i + R.USE] = use.index;
+    use.rows++;
     if (use.usePort(clientPort) && state === R.SYN_SENT) {
       use.reused++;
       this.reused++;
@@ -621,13 +630,37 @@ export class Tracker {
     if (known >= 0) return this.uses[known]!;
     let index = this.destinationTable.get(address, key, 0);
     if (index < 0) {
-      index = this.destinations.push(new Destination()) - 1;
+      index = this.freeDestinations.pop() ?? this.destinations.length;
+      this.destinations[index] = new Destination();
       this.destinationTable.set(address, key, 0, index);
     }
-    const use = new PortUse(this.uses.length, family, source, address, port, this.destinations[index]!);
-    this.uses.push(use);
-    this.useTable.set(source, address, key, use.index);
+    const at = this.freeUses.pop() ?? this.uses.length;
+    const use = new PortUse(at, this.serial++, family, source, address, port, this.destinations[index]!);
+    use.destination.spaces++;
+    this.uses[at] = use;
+    this.useTable.set(source, address, key, at);
     return use;
+  }
+
+  /** Every port space that is kept. */
+  spaces(): readonly PortUse[] {
+    return this.uses.filter((use) => use !== null);
+  }
+
+  /** Drops a space nobody was answered in, if there are too many: a flood of forged sources must not be remembered whole. */
+  private dropSpace(use: PortUse): void {
+    if (this.uses.length - this.freeUses.length <= mostSpaces || use.answered > 0 || use.series !== null) return;
+    const { source, destinationAddress: address, destinationPort: port, family, destination } = use;
+    const key = port | (family === 6 ? 0x10000 : 0);
+    this.useTable.delete(source, address, key);
+    this.uses[use.index] = null;
+    this.freeUses.push(use.index);
+    this.droppedSpaces++;
+    if (--destination.spaces > 0 || destination.accepted > 0) return;
+    const index = this.destinationTable.get(address, key, 0);
+    this.destinationTable.delete(address, key, 0);
+    this.destinations[index] = null;
+    this.freeDestinations.push(index);
   }
 
   /** Counts the port of `row` as open and held. */
@@ -705,7 +738,9 @@ export class Tracker {
       table.delete(ints[i + R.KEY_A]!, ints[i + R.KEY_B]!, ints[i + R.PORTS]!);
     const earlier = ints[i + R.PREVIOUS]!;
     const generation = ints[i + R.PREVIOUS_GENERATION]!;
+    const use = this.uses[ints[i + R.USE]!]!;
     this.incarnations.remove(row);
+    if (--use.rows === 0) this.dropSpace(use);
     if (this.incarnations.alive(earlier, generation)) this.forget(earlier);
   }
 
@@ -873,21 +908,32 @@ export class Tracker {
 
   /** How many ports `use` held at some time within the last 60 and 120 s before `at`: open ones, and those last used since then. */
   portsWithin(use: PortUse, at: number): readonly [number, number] {
+    // A flood of forged sources has a space for each handshake.
+    if (use.rows <= 1) return [use.rows, use.rows];
     const { ints, doubles, used } = this.incarnations;
     const minute = new PortSet();
     const two = new PortSet();
-    for (let row = 0; row < used; row++) {
+    let inMinute = 0;
+    let inTwo = 0;
+    // The youngest rows mostly come last, and most spaces have few.
+    for (let row = used - 1, left = use.rows; row >= 0 && left > 0; row--) {
       const i = row * R.intStride;
       if (ints[i + R.USE] !== use.index || ints[i + R.STATE] === 0) continue;
+      left--;
       const d = row * R.doubleStride;
       const port = (ints[i + R.STATE]! & R.CLIENT_B) === 0 ? ints[i + R.PORTS]! >>> 16 : ints[i + R.PORTS]! & 0xffff;
       const open = (ints[i + R.STATE]! & R.STATE_MASK) <= R.HALF_CLOSED;
       const last = open ? at : Math.max(doubles[d + R.LAST_TIME]!, doubles[d + R.LAST_TIME + 1]!);
-      if (last >= at - 60) minute.add(port);
-      if (last >= at - 120) two.add(port);
+      if (last >= at - 60 && !minute.has(port)) {
+        minute.add(port);
+        inMinute++;
+      }
+      if (last >= at - 120 && !two.has(port)) {
+        two.add(port);
+        inTwo++;
+      }
     }
-    const all = { low: 0, high: 65535 };
-    return [minute.count(all), two.count(all)];
+    return [inMinute, inTwo];
   }
 
   /** The capture is over: what is still under way ends as it stands. */

@@ -149,7 +149,7 @@ export const renderExplain = (d: CaptureDocument, style: ExplainStyle): string =
         ? ''
         : `, which held ${formatNumber(example.ports_60s)} ports towards this destination in the last 60 s and ${formatNumber(example.ports_120s)} in the last 120 s`;
     lines.push(hanging(paint('dim', 'Port chosen by:'), `${safe(f.chosen_by)}${held}.`, 2, width));
-    for (const one of style.all ? f.cases : f.cases.slice(0, 1)) lines.push('', ...sequenceDiagram(one, several, paint));
+    for (const one of style.all ? f.cases : f.cases.slice(0, 1)) lines.push('', ...sequenceDiagram(one, several, paint, width));
     if (style.all && f.cases.length > 0 && f.cases.length < f.count)
       lines.push('', paint('dim', `  ${formatNumber(f.count - f.cases.length)} more of this kind are counted and not kept`));
     if (f.remedies.length > 0) {

@@ -2,7 +2,7 @@
 import { formatEndpoint } from '../../core/address.ts';
 import { formatDuration } from '../../core/quantity.ts';
 import type { CaptureDocument } from '../../wire/capture.ts';
-import { type Paint, pad } from '../terminal.ts';
+import { type Paint, pad, wrap } from '../terminal.ts';
 
 export type CaptureCase = CaptureDocument['findings'][number]['cases'][number];
 
@@ -87,11 +87,10 @@ export const endpoints = (one: CaptureCase): readonly [client: string, server: s
   formatEndpoint(one.server, one.server_port),
 ];
 
-const lane = 44;
-
-/** The diagram as lines, indented by two. */
-export const sequenceDiagram = (one: CaptureCase, severalFiles: boolean, paint: Paint): readonly string[] => {
+/** The diagram as lines of at most `width` columns where it can be. Notes that do not fit go on under themselves. */
+export const sequenceDiagram = (one: CaptureCase, severalFiles: boolean, paint: Paint, width: number): readonly string[] => {
   const [client, server] = endpoints(one);
+  const lane = width >= 110 ? 44 : 36;
   const left = 22;
   const gap = Math.max(2, lane + 2 - client.length);
   const lines = [`${' '.repeat(left)}${paint('bold', client)}${' '.repeat(gap)}${paint('bold', server)}`];
@@ -104,9 +103,10 @@ export const sequenceDiagram = (one: CaptureCase, severalFiles: boolean, paint: 
     const colour = step.kind === 'trouble' ? 'red' : step.kind === 'accepted' ? 'green' : step.kind === 'old' ? 'dim' : null;
     const arrow = colour === null ? pad(body, lane) : paint(colour, pad(body, lane));
     const time = Number.isNaN(step.time) ? '' : step.time.toFixed(6);
-    lines.push(
-      `  ${pad(step.number === '' ? '' : `#${step.number}`, 8, 'right')} ${pad(time, 10, 'right')} │${arrow}│ ${step.note}`.trimEnd(),
-    );
+    const margin = left + lane + 2;
+    // Every line has the same room: the first stands behind the arrow, the others behind as many blanks.
+    const note = wrap(step.note, Math.max(20, width - margin)).replaceAll('\n', `\n${' '.repeat(margin)}`);
+    lines.push(`  ${pad(step.number === '' ? '' : `#${step.number}`, 8, 'right')} ${pad(time, 10, 'right')} │${arrow}│ ${note}`.trimEnd());
   }
   return lines;
 };
