@@ -45,11 +45,12 @@ function onData(this: ClientSocket, chunk: Buffer): void {
   }
 }
 
-/** For sockets made with `onread` on the shared buffer. */
-export const readClient = (socket: ClientSocket, n: number): void => {
+/** The `onread` callback of every client socket: `this` is the socket. */
+export function readClient(this: ClientSocket, n: number): boolean {
   markEnd(n);
-  socket[owner]?.clientBytes(readBuffer, 0, n);
-};
+  this[owner]?.clientBytes(readBuffer, 0, n);
+  return true;
+}
 
 /** Makes `side` the owner of an accepted socket. `streaming`: it was made without `onread`, so its data come as events. */
 export const adopt = (socket: ClientSocket, side: ClientOwner, streaming: boolean): void => {

@@ -1,8 +1,9 @@
 /** Where clients connect: opens the socket, makes a session of every connection, hands it to the service of the moment. */
-import { createServer, type Server as NetServer, type Socket } from 'node:net';
+import { createServer, type Server as NetServer, Socket } from 'node:net';
 import { createServer as createTlsServer } from 'node:tls';
-import { adopt, type ClientSocket } from './client-socket.ts';
+import { adopt, type ClientSocket, readClient } from './client-socket.ts';
 import { HttpClient } from './http/client.ts';
+import { readView } from './read-buffer.ts';
 import type { Service } from './service.ts';
 import { Tunnel } from './tunnel.ts';
 
@@ -19,7 +20,7 @@ export interface Certificate {
 
 export class Listener {
   private service: Service | null = null;
-  private readonly early: Socket[] = [];
+  private readonly early: { readonly socket: Socket; readonly streaming: boolean }[] = [];
   private server: NetServer | null = null;
   private readonly onTrouble: (error: NodeJS.ErrnoException) => void;
 
@@ -41,6 +42,7 @@ export class Listener {
       const listening = (): void => {
         server.off('error', reject);
         server.on('error', this.onTrouble);
+        if (certificate === null) this.acceptWithSharedBuffer(server);
         resolve();
       };
       if ('handle' in at) server.listen(at.handle as never, backlog, listening);
@@ -51,7 +53,10 @@ export class Listener {
   /** The service that new connections go to, from now on. */
   serve(service: Service): void {
     this.service = service;
-    for (const socket of this.early.splice(0)) this.accept(socket);
+    for (const { socket, streaming } of this.early.splice(0)) {
+      this.accept(socket, streaming);
+      socket.resume();
+    }
   }
 
   /** New certificate for handshakes to come. */
@@ -65,10 +70,30 @@ export class Listener {
     this.server = null;
   }
 
-  private accept(socket: Socket): void {
+  /**
+   * Has accepted sockets read into the shared buffer, as `onread` does for sockets we connect. Node offers no way to say so
+   * for sockets it accepts, so their handles are taken before a Socket is made of them: without it every read allocates
+   * 64 KiB, a tenth of the CPU goes to the collector, and an idle client costs half as much again. Where Node's internals are
+   * not what they are in 20 to 24 the ordinary way is taken.
+   */
+  private acceptWithSharedBuffer(server: NetServer): void {
+    const handle = (server as unknown as { _handle?: { onconnection?: (this: unknown, status: number, client: unknown) => void } })._handle;
+    const ordinary = handle?.onconnection;
+    if (handle === undefined || typeof ordinary !== 'function') return;
+    const onread = { buffer: readView, callback: readClient };
+    handle.onconnection = (status, client) => {
+      if (status !== 0 || client === undefined) ordinary.call(handle, status, client);
+      else this.accept(new Socket({ handle: client, allowHalfOpen: true, onread } as never), false);
+    };
+  }
+
+  private accept(socket: Socket, streaming = true): void {
     // A listener opens before its configuration is in force; who connects in between waits for it.
-    if (this.service === null) this.early.push(socket);
-    else start(socket as ClientSocket, this.service, true);
+    if (this.service === null) {
+      socket.on('error', () => {});
+      socket.pause();
+      this.early.push({ socket, streaming });
+    } else start(socket as ClientSocket, this.service, streaming);
   }
 }
 
