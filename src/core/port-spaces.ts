@@ -43,14 +43,14 @@ interface Context {
   readonly failed: readonly FailedSearch[] | null;
 }
 
-const sameGroup = (context: Context, group: SocketGroup): readonly SocketGroup[] => {
-  const { before, view } = context;
+/** The same connections in the earlier look. Two looks number their addresses apart. */
+const sameGroup = ({ before, view }: Context, group: SocketGroup): readonly SocketGroup[] => {
   if (before === null) return [];
   const here = view.groups.table.addresses;
   const there = before.groups.table.addresses;
-  const local = here.text(group.local);
-  const remote = here.text(group.remote);
-  return before.groups.outbound.filter((g) => g.port === group.port && there.text(g.local) === local && there.text(g.remote) === remote);
+  const local = there.translate(here, group.local);
+  const remote = there.translate(here, group.remote);
+  return before.groups.outbound.filter((g) => g.remote === remote && g.port === group.port && g.local === local);
 };
 
 interface Identity {

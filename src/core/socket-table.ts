@@ -62,6 +62,13 @@ export class AddressTable {
     return this.intern(0, 0, MAPPED, word);
   }
 
+  /** The id here of what `other` calls `id`. */
+  translate(other: AddressTable, id: number): number {
+    const at = id * 4;
+    const w = other.words;
+    return this.intern(w[at]!, w[at + 1]!, w[at + 2]!, w[at + 3]!);
+  }
+
   /** Canonical text of address `id`. */
   text(id: number): string {
     const known = this.texts[id];
