@@ -51,6 +51,7 @@ export const planSchema = z.strictObject({
     rate: number,
     requests_per_connection: number,
     upstream_latency: number.nullable(),
+    server_time: number.nullable(),
     duration: number,
     closer: z.enum(['client', 'server', 'reset']),
     sources: z.int().positive(),

@@ -60,6 +60,7 @@ export const planDocument = (
       rate: round(w.rate),
       requests_per_connection: w.requestsPerConnection,
       upstream_latency: w.upstreamLatency,
+      server_time: w.serverTime,
       duration: round(w.duration),
       closer: w.closer,
       sources: w.sources,

@@ -116,6 +116,9 @@ describe('plimsoll plan', () => {
     expect(await document('--rate 2000/s --upstream-latency 20ms --margin 50% --solve connections')).toMatchObject({
       solution: { value: 60 },
     });
+    expect(await document('--rate 2000/s --duration 60s --closer server --server-time 50ms --solve connections')).toMatchObject({
+      solution: { value: 120 },
+    });
     const none = await plan('--rate 5000k/s --upstream-latency 1s --solve connections');
     expect([none.code, none.out]).toEqual([1, expect.stringContaining('No number of connections kept open and shared holds this load')]);
     expect((await plan('--rate 2000/s --solve addresses')).out).toContain('6: source addresses, 20 % to spare.');

@@ -94,6 +94,7 @@ const readWorkload = (all: Given, base: Workload): Workload => {
       }) ?? base.requestsPerConnection,
     upstreamLatency:
       given.value('upstream-latency', 'a duration above zero', '20ms', (t) => parseDuration(t) || null) ?? base.upstreamLatency,
+    serverTime: given.value('server-time', 'a duration above zero', '20ms', (t) => parseDuration(t) || null) ?? base.serverTime,
     duration: given.value('duration', 'a duration', '200ms', parseDuration) ?? base.duration,
     closer: given.value('closer', 'client, server or reset', 'server', oneOf('client', 'server', 'reset')) ?? base.closer,
     sources: sources?.count ?? base.sources,
@@ -210,6 +211,12 @@ export const plan: CommandSpec = {
       name: 'upstream-latency',
       value: 'DURATION',
       description: 'connections are kept and shared, and a server takes this long per request',
+    },
+    {
+      name: 'server-time',
+      value: 'DURATION',
+      description:
+        'how long a server takes per request: what multiplexing would need connections for (a connection’s duration up to 1s, else 20ms)',
     },
     {
       name: 'snat',

@@ -4,7 +4,7 @@ import { formatRange, rangeSize } from '../port-range.ts';
 import { formatDuration, formatNumber, formatPercent, formatRate } from '../quantity.ts';
 import { TIME_WAIT_SECONDS } from '../timer-tick.ts';
 import { PROBE_SECONDS } from './search-cost.ts';
-import { ASSUMED_LATENCY } from './what-if.ts';
+import { serverTimeOf } from './what-if.ts';
 import { afterClose, connectionRate, defaultTick, type Workload } from './workload.ts';
 
 const timeWait = (w: Workload): readonly string[] => {
@@ -42,6 +42,20 @@ const timeWait = (w: Workload): readonly string[] => {
   return lines;
 };
 
+const serverTime = (w: Workload): string => {
+  const { seconds, from } = serverTimeOf(w);
+  if (w.upstreamLatency !== null) return `A server takes ${formatDuration(seconds)} per request, one at a time on each connection.`;
+  const because = {
+    told: 'as you said',
+    duration: 'as long as a connection lasts now',
+    assumed:
+      w.duration > 0
+        ? 'for a connection that lasts longer is idle most of the time (give --server-time)'
+        : 'an assumption (give --server-time)',
+  }[from];
+  return `For multiplexing a server takes ${formatDuration(seconds)} per request, ${because}.`;
+};
+
 /** The sentences for `w`; `target` is 1 + margin. */
 export const assumptionsOf = (w: Workload, target: number): readonly string[] => {
   const several = w.sources * (w.portChoice === 'bind' ? 1 : w.destinations) > 1;
@@ -55,9 +69,7 @@ export const assumptionsOf = (w: Workload, target: number): readonly string[] =>
     w.portChoice === 'connect' && rangeSize(w.range) % 2 === 1 && rangeSize(w.range) > 1
       ? `${formatRange(w.range)} is an odd number of ports, of which the kernel’s search may miss one.`
       : '',
-    w.upstreamLatency === null
-      ? `For multiplexing a server takes ${w.duration > 0 ? `${formatDuration(w.duration / w.requestsPerConnection)} per request, as long as a connection lasts now` : `${formatDuration(ASSUMED_LATENCY)} per request (give --upstream-latency)`}.`
-      : `A server takes ${formatDuration(w.upstreamLatency)} per request, one at a time on each connection.`,
+    serverTime(w),
     w.snat !== null
       ? `The NAT keeps the port of a closed connection ${formatDuration(w.snat.timeWait)} (${formatDuration(w.snat.afterReset)} after RST) and loses SYNs from ${formatPercent(0.95)} of its range on; one client towards one destination uses one of its addresses.`
       : '',

@@ -13,7 +13,18 @@ import { changedStage, headroom, type Stage, tightest } from './stage.ts';
 import { afterClose, connectionRate, type Workload } from './workload.ts';
 
 /** A server's time per request where nothing tells: 20 ms. */
-export const ASSUMED_LATENCY = 0.02;
+const ASSUMED_SERVER_TIME = 0.02;
+
+/** A connection that lasts longer than this per request is taken to be idle for most of it. */
+const LONGEST_REQUEST = 1;
+
+/** Seconds a server is taken to need per request, and what tells. */
+export const serverTimeOf = (w: Workload): { readonly seconds: number; readonly from: 'told' | 'duration' | 'assumed' } => {
+  const told = w.upstreamLatency ?? w.serverTime;
+  if (told !== null) return { seconds: told, from: 'told' };
+  const lasts = w.duration / w.requestsPerConnection;
+  return lasts > 0 && lasts <= LONGEST_REQUEST ? { seconds: lasts, from: 'duration' } : { seconds: ASSUMED_SERVER_TIME, from: 'assumed' };
+};
 
 export interface WhatIf {
   readonly remedy: RemedyCode;
@@ -44,10 +55,7 @@ const onSnat = (stages: readonly Stage[], change: Change): readonly Stage[] =>
   stages.map((s) => (s.kind === 'snat' ? changedStage(s, change) : s));
 
 /** Connections that carry everything at once, where they are kept and shared. */
-export const sharedConnections = (w: Workload, target: number): number => {
-  const latency = w.upstreamLatency ?? (w.duration > 0 ? w.duration / w.requestsPerConnection : ASSUMED_LATENCY);
-  return Math.max(1, Math.ceil(w.rate * latency * target));
-};
+export const sharedConnections = (w: Workload, target: number): number => Math.max(1, Math.ceil(w.rate * serverTimeOf(w).seconds * target));
 
 /** How many instead of `now` would hold `target` times the load; at least one more. */
 const needed = (stages: readonly Stage[], now: number, target: number): number => {

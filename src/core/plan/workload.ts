@@ -31,6 +31,8 @@ export interface Workload {
   readonly requestsPerConnection: number;
   /** Seconds a server takes per request, where connections are kept open and shared; else null. */
   readonly upstreamLatency: number | null;
+  /** Seconds a server takes per request, for what multiplexing would do; null if not told. */
+  readonly serverTime: number | null;
   /** Seconds from connect() to the first FIN. */
   readonly duration: number;
   readonly closer: Closer;
@@ -64,6 +66,7 @@ export const defaultWorkload: Workload = {
   rate: 1,
   requestsPerConnection: 1,
   upstreamLatency: null,
+  serverTime: null,
   duration: 0,
   closer: 'client',
   sources: 1,

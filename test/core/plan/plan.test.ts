@@ -49,7 +49,9 @@ describe('the numbers of the incidents', () => {
     const p = plan(load({ rate: 65000 / 60, duration: 60, closer: 'server', range: wide }), 1.2);
     expect([p.space.capacity, p.lasts, Math.round(p.space.plateau.used)]).toEqual([64512, false, 65000]);
     expect(p.whatIfs.find((i) => i.remedy === 'add_source_addresses')?.title).toContain('2 source addresses');
-    // Held open by idle clients, they shrink to what is busy once they are shared.
+    // They are held open by idle clients: what is busy at once is all that multiplexing keeps.
+    expect(p.whatIfs.find((i) => i.remedy === 'multiplexing')).toMatchObject({ title: '26 kept and shared connections', holds: true });
+    expect(p.cheapest?.remedies.map((r) => r.remedy)).toEqual(['multiplexing']);
     const shared = plan(load({ rate: 2000, upstreamLatency: 0.05, range: wide }), 1.2);
     expect([shared.space.plateau.used, shared.lasts]).toEqual([100, true]);
   });
