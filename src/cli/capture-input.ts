@@ -127,6 +127,8 @@ export const fileInput = (stream: CaptureStream, path: string, stop: AbortSignal
     const source = createReadStream('', { fd, highWaterMark: 1 << 18 });
     return { ...arriving(stream, source, size, stop), close: () => source.destroy() };
   }
+  // The first pieces are small: what is no capture is refused at once, and the decoder has met the end of a piece before it is compiled.
+  let piece = 4096;
   const input: CaptureInput = {
     stream,
     size,
@@ -134,7 +136,9 @@ export const fileInput = (stream: CaptureStream, path: string, stop: AbortSignal
     fill: () => {
       let count = 0;
       try {
-        count = readSync(fd, stream.room());
+        const room = stream.room();
+        count = readSync(fd, room, 0, Math.min(room.length, piece), null);
+        piece *= 4;
       } catch (error) {
         stream.finish(reasonOf(error));
         return undefined;

@@ -103,17 +103,12 @@ export class Explainer implements TrackerSink {
 
   private caseOf(attempt: Attempt): Case {
     const { use, previous } = attempt;
-    // Counting walks every connection that is remembered: once a second per port space is often enough.
-    if (attempt.endedAt - use.recentAt >= 1 || use.recentAt > attempt.endedAt) {
-      use.recent = this.tracker.portsWithin(use, attempt.endedAt);
-      use.recentAt = attempt.endedAt;
-    }
     return {
       attempt,
       delay: attempt.outcome === 'answered' ? attempt.endedAt - attempt.startedAt : null,
       reuse: previous === null || previous.state === 'none' ? null : Math.max(0, attempt.startedAt - previous.lastAt),
-      ports60: use.recent[0],
-      ports120: use.recent[1],
+      ports60: use.inMinute,
+      ports120: use.inTwoMinutes,
     };
   }
 

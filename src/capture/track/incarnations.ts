@@ -90,6 +90,10 @@ export const COUNTED_HELD = 1 << 16;
 export const WATCHED = 1 << 17;
 /** The inner side of a NAT pair. */
 export const INNER = 1 << 18;
+/** Counted among the ports its `PortUse` used in the last 60 s, 120 s. */
+export const COUNTED_MINUTE = 1 << 22;
+export const COUNTED_TWO_MINUTES = 1 << 23;
+export const COUNTED = COUNTED_OPEN | COUNTED_HELD | COUNTED_MINUTE | COUNTED_TWO_MINUTES;
 /** The queue it stands in, 0 for none. */
 const QUEUE_SHIFT = 20;
 const QUEUE_MASK = 3 << QUEUE_SHIFT;

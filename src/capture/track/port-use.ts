@@ -58,6 +58,9 @@ export class PortUse {
   /** Open connections now and at most; ports held (open, or closed within a TIME_WAIT) now and at most. */
   open = 0;
   held = 0;
+  /** Ports that were used at some time in the last 60 s, 120 s. */
+  inMinute = 0;
+  inTwoMinutes = 0;
   peakOpen = 0;
   peakHeld = 0;
   peakHeldTime = 0;
@@ -81,9 +84,6 @@ export class PortUse {
   /** Ports held over time; null for spaces too small to be worth a curve. */
   series: Series | null = null;
   beats: Beat[] | null = null;
-  /** `ports in the last 60 s, 120 s` as last counted, and when. */
-  recent: readonly [number, number] = [0, 0];
-  recentAt = Number.NEGATIVE_INFINITY;
 
   private firstPort = -1;
   private few: Set<number> | null = null;

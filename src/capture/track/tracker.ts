@@ -10,7 +10,6 @@
  *             ├─▶ REFUSED
  *             └─(130 s)▶ ABANDONED
  */
-import { PortSet } from '../../core/port-range.ts';
 import { ACK, FIN, RST, type Segment, SYN } from '../decode/segment.ts';
 import { type Attempt, type HeldState, logPacket, type Outcome, type Previous } from './attempt.ts';
 import * as R from './incarnations.ts';
@@ -187,7 +186,8 @@ export class Tracker {
       }
     }
     this.tried++;
-    if (previous >= 0) this.release(previous);
+    // From here on the new incarnation counts for the port.
+    if (previous >= 0) this.uncount(previous, R.COUNTED);
     const fresh = this.begin(side, a, b, ports, R.SYN_SENT, side);
     const i = fresh * R.intStride;
     const { seq, hasTimestamp, timestamp } = this.segment;
@@ -351,7 +351,7 @@ export class Tracker {
         return;
       }
       if (state < R.CLOSED) return;
-      this.release(row);
+      this.uncount(row, R.COUNTED);
     }
     // The SYN is not in the capture.
     const fresh = this.begin(client, a, b, ports, R.ANSWERED, side);
@@ -663,19 +663,21 @@ export class Tracker {
     this.freeDestinations.push(index);
   }
 
-  /** Counts the port of `row` as open and held. */
+  /** Counts the port of `row` as open, held and used. */
   private count(row: number): void {
     const { ints } = this.incarnations;
     const i = row * R.intStride;
+    const word = ints[i + R.STATE]!;
     const use = this.uses[ints[i + R.USE]!]!;
-    if ((ints[i + R.STATE]! & R.COUNTED_OPEN) === 0) use.take();
-    if ((ints[i + R.STATE]! & R.COUNTED_HELD) === 0) {
-      use.hold(this.segment.time);
-      this.heldInAll++;
-      if (this.heldInAll > this.peakHeld) this.peakHeld = this.heldInAll;
-      this.plot(use);
-    }
-    ints[i + R.STATE]! |= R.COUNTED_OPEN | R.COUNTED_HELD;
+    if ((word & R.COUNTED_OPEN) === 0) use.take();
+    if ((word & R.COUNTED_MINUTE) === 0) use.inMinute++;
+    if ((word & R.COUNTED_TWO_MINUTES) === 0) use.inTwoMinutes++;
+    ints[i + R.STATE] = word | R.COUNTED;
+    if (word & R.COUNTED_HELD) return;
+    use.hold(this.segment.time);
+    this.heldInAll++;
+    if (this.heldInAll > this.peakHeld) this.peakHeld = this.heldInAll;
+    this.plot(use);
   }
 
   private plot(use: PortUse): void {
@@ -689,20 +691,27 @@ export class Tracker {
     this.timeline.record(use.series, this.now, use.held);
   }
 
-  /** The port of `row` is no longer held. */
-  private release(row: number): void {
+  /** The port of `row` is no longer counted as `what`. */
+  private uncount(row: number, what: number): void {
     const { ints } = this.incarnations;
     const i = row * R.intStride;
     const word = ints[i + R.STATE]!;
-    if ((word & (R.COUNTED_OPEN | R.COUNTED_HELD)) === 0) return;
+    const less = word & what;
+    if (less === 0) return;
+    ints[i + R.STATE] = word & ~what;
     const use = this.uses[ints[i + R.USE]!]!;
-    if (word & R.COUNTED_OPEN) use.open--;
-    if (word & R.COUNTED_HELD) {
-      use.held--;
-      this.heldInAll--;
-      this.plot(use);
-    }
-    ints[i + R.STATE] = word & ~(R.COUNTED_OPEN | R.COUNTED_HELD);
+    if (less & R.COUNTED_OPEN) use.open--;
+    if (less & R.COUNTED_MINUTE) use.inMinute--;
+    if (less & R.COUNTED_TWO_MINUTES) use.inTwoMinutes--;
+    if ((less & R.COUNTED_HELD) === 0) return;
+    use.held--;
+    this.heldInAll--;
+    this.plot(use);
+  }
+
+  /** The port of `row` is no longer held. */
+  private release(row: number): void {
+    this.uncount(row, R.COUNTED_OPEN | R.COUNTED_HELD);
   }
 
   /** A connection ended: note whether its client sent anything over it. */
@@ -732,7 +741,7 @@ export class Tracker {
     const { ints } = this.incarnations;
     const i = row * R.intStride;
     const word = ints[i + R.STATE]!;
-    this.release(row);
+    this.uncount(row, R.COUNTED);
     const table = (word & R.FAMILY_6) === 0 ? this.v4 : this.v6;
     if (table.get(ints[i + R.KEY_A]!, ints[i + R.KEY_B]!, ints[i + R.PORTS]!) === row)
       table.delete(ints[i + R.KEY_A]!, ints[i + R.KEY_B]!, ints[i + R.PORTS]!);
@@ -749,7 +758,7 @@ export class Tracker {
     const { incarnations } = this;
     for (let since = incarnations.since(R.RELEASING); since + timeWait <= now; since = incarnations.since(R.RELEASING)) {
       const row = incarnations.first(R.RELEASING);
-      this.release(row);
+      this.uncount(row, R.COUNTED_OPEN | R.COUNTED_HELD | R.COUNTED_MINUTE);
       incarnations.enqueue(R.FORGETTING, row, since);
     }
     while (incarnations.since(R.FORGETTING) + remembered <= now) this.forget(incarnations.first(R.FORGETTING));
@@ -904,36 +913,6 @@ export class Tracker {
       expected: ints[i + R.NEXT + side]!,
       stamp: (word & (R.STAMPED << side)) === 0 ? null : ints[i + R.STAMP + side]!,
     };
-  }
-
-  /** How many ports `use` held at some time within the last 60 and 120 s before `at`: open ones, and those last used since then. */
-  portsWithin(use: PortUse, at: number): readonly [number, number] {
-    // A flood of forged sources has a space for each handshake.
-    if (use.rows <= 1) return [use.rows, use.rows];
-    const { ints, doubles, used } = this.incarnations;
-    const minute = new PortSet();
-    const two = new PortSet();
-    let inMinute = 0;
-    let inTwo = 0;
-    // The youngest rows mostly come last, and most spaces have few.
-    for (let row = used - 1, left = use.rows; row >= 0 && left > 0; row--) {
-      const i = row * R.intStride;
-      if (ints[i + R.USE] !== use.index || ints[i + R.STATE] === 0) continue;
-      left--;
-      const d = row * R.doubleStride;
-      const port = (ints[i + R.STATE]! & R.CLIENT_B) === 0 ? ints[i + R.PORTS]! >>> 16 : ints[i + R.PORTS]! & 0xffff;
-      const open = (ints[i + R.STATE]! & R.STATE_MASK) <= R.HALF_CLOSED;
-      const last = open ? at : Math.max(doubles[d + R.LAST_TIME]!, doubles[d + R.LAST_TIME + 1]!);
-      if (last >= at - 60 && !minute.has(port)) {
-        minute.add(port);
-        inMinute++;
-      }
-      if (last >= at - 120 && !two.has(port)) {
-        two.add(port);
-        inTwo++;
-      }
-    }
-    return [inMinute, inTwo];
   }
 
   /** The capture is over: what is still under way ends as it stands. */

@@ -26,7 +26,9 @@ export class TupleTable {
   /** The value of (a, b, c), or -1. */
   get(a: number, b: number, c: number): number {
     const { slots, mask } = this;
-    for (let slot = this.home(a, b, c); ; slot = (slot + 1) & mask) {
+    // Stepping first, so that the compiler has seen the step before it meets the first collision.
+    for (let slot = this.home(a, b, c) - 1; ; ) {
+      slot = (slot + 1) & mask;
       const s = slot << 2;
       const value = slots[s + 3]!;
       if (value === 0) return -1;
@@ -38,7 +40,8 @@ export class TupleTable {
   set(a: number, b: number, c: number, value: number): void {
     if ((this.size + 1) * 3 > (this.mask + 1) * 2) this.grow();
     const { slots, mask } = this;
-    for (let slot = this.home(a, b, c); ; slot = (slot + 1) & mask) {
+    for (let slot = this.home(a, b, c) - 1; ; ) {
+      slot = (slot + 1) & mask;
       const s = slot << 2;
       if (slots[s + 3] === 0) {
         slots[s] = a;
