@@ -550,14 +550,15 @@ export class HttpClient implements ClientOwner, ConnectionUser, Waiter, Session 
       this.send(text);
       return false;
     }
-    // destroy() when the write is done: end() would cost a shutdown and two more turns of the loop.
+    // destroy() when the write is done: end() would cost a shutdown and two more turns of the loop. Not from within the write's
+    // callback: Node then makes an error, stack and all, for writes that might have followed.
     this.sent += text.length;
     this.service.counters.bytes_to_clients += text.length;
     const { socket } = this;
     this.settleExchange();
     this.phase = 'lingering';
     this.deadline = this.service.clock.now + this.service.settings.clientIdleTimeout;
-    socket.write(text, 'latin1', () => socket.destroy());
+    socket.write(text, 'latin1', () => queueMicrotask(() => socket.destroy()));
     return true;
   }
 

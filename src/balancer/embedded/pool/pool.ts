@@ -488,11 +488,9 @@ export class Pool implements ConnectionOwner {
   }
 
   private pick(key: number): number {
-    if (this.settings.algorithm === 'consistent_hash') return consistentHash(this.servers, key, null);
+    if (this.settings.algorithm === 'consistent_hash') return consistentHash(this.servers, key);
     this.last =
-      this.settings.algorithm === 'round_robin'
-        ? roundRobin(this.servers, this.credit, null)
-        : leastConnections(this.servers, this.last, null);
+      this.settings.algorithm === 'round_robin' ? roundRobin(this.servers, this.credit) : leastConnections(this.servers, this.last);
     return this.last;
   }
 

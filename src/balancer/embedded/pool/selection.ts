@@ -1,6 +1,6 @@
 /**
- * Which server next: data in, index out, no I/O. An algorithm sees what it needs of each candidate and the ones to leave out;
- * asking again with those left out gives the order of preference.
+ * Which server next: data in, index out, no I/O. An algorithm sees what it needs of each candidate;
+ * asking again when the chosen one is no longer available gives the order of preference.
  */
 
 export interface Candidate {
@@ -23,7 +23,7 @@ export const hashText = (text: string): number => {
 };
 
 /** The lowest load per weight; among equals the first after `last`, so that idle servers take turns. -1 if none is left. */
-export const leastConnections = (servers: readonly Candidate[], last: number, left: ReadonlySet<Candidate> | null): number => {
+export const leastConnections = (servers: readonly Candidate[], last: number): number => {
   let best = -1;
   let bestScore = Number.POSITIVE_INFINITY;
   const n = servers.length;
@@ -31,7 +31,7 @@ export const leastConnections = (servers: readonly Candidate[], last: number, le
     // `last` may be of a longer list: servers come and go.
     const i = (last + k) % n;
     const s = servers[i]!;
-    if (!s.available || left?.has(s)) continue;
+    if (!s.available) continue;
     const score = (s.load + 1) / s.weight;
     if (score < bestScore) {
       best = i;
@@ -45,12 +45,12 @@ export const leastConnections = (servers: readonly Candidate[], last: number, le
  * Rendezvous hashing (Thaler and Ravishankar 1998), weighted as -weight / ln(u): a server that leaves moves only its own keys.
  * -1 if none is left.
  */
-export const consistentHash = (servers: readonly Candidate[], key: number, left: ReadonlySet<Candidate> | null): number => {
+export const consistentHash = (servers: readonly Candidate[], key: number): number => {
   let best = -1;
   let bestScore = Number.NEGATIVE_INFINITY;
   for (let i = 0; i < servers.length; i++) {
     const s = servers[i]!;
-    if (!s.available || left?.has(s)) continue;
+    if (!s.available) continue;
     let h = Math.imul(s.hash ^ key, 0x85ebca6b);
     h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);
     h = (h ^ (h >>> 16)) >>> 0;
@@ -67,12 +67,12 @@ export const consistentHash = (servers: readonly Candidate[], key: number, left:
  * Smooth weighted round robin: every available server gains its weight, the richest is chosen and pays the sum. `credit` is
  * the state, one number per server, changed in place. -1 if none is left.
  */
-export const roundRobin = (servers: readonly Candidate[], credit: number[], left: ReadonlySet<Candidate> | null): number => {
+export const roundRobin = (servers: readonly Candidate[], credit: number[]): number => {
   let best = -1;
   let total = 0;
   for (let i = 0; i < servers.length; i++) {
     const s = servers[i]!;
-    if (!s.available || left?.has(s)) continue;
+    if (!s.available) continue;
     credit[i] = (credit[i] ?? 0) + s.weight;
     total += s.weight;
     if (best < 0 || credit[i]! > credit[best]!) best = i;
