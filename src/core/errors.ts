@@ -218,6 +218,18 @@ const catalogue = {
     message: 'there is no port space to start from: {where} has no outbound connection',
     hint: 'describe the load instead, for example: plimsoll plan --rate 500/s --duration 20ms',
   },
+  no_rate: {
+    exit: 66,
+    fault: 'user',
+    message: '{id} opened and closed no connection: there is no rate to plan with',
+    hint: 'give the rate to plan for, for example --rate 500/s',
+  },
+  journal_denied: {
+    exit: 77,
+    fault: 'user',
+    message: 'cannot keep a journal in {path}: {reason}; nothing was changed',
+    hint: 'changing settings needs root: run it with sudo (without: plimsoll tune --dry-run), or name another folder with --state',
+  },
   unknown_setting: { exit: 66, fault: 'user', message: 'tune does not look at "{name}"', hint: '{nearest}' },
   setting_denied: {
     exit: 77,

@@ -216,11 +216,17 @@ describe.concurrent('plimsoll plan on a host', () => {
     return { code: status, out: stdout, err: stderr };
   };
 
-  kernelTest('--live begins with what the port space holds', () => {
-    const d = planSchema.parse(JSON.parse(run(churned(), 'plan', '--live', '--json').out));
+  kernelTest('--live begins with what the port space holds, and asks for a rate where nothing moves', () => {
+    const ns = churned();
+    const d = planSchema.parse(JSON.parse(run(ns, 'plan', '--live', '--rate', '20/s', '--json').out));
     expect(d).toMatchObject({ capacity: 200, kind: 'connect', workload: { closer: 'client', range: { low: 40000, high: 40199 } } });
-    // 90 ports are taken already: at this rate the rest does not last a minute.
-    expect(d.exhausts_after === null || d.exhausts_after < 60).toBe(true);
+    expect(d.assumptions[0]).toMatch(
+      new RegExp(`^Begun with ${ns.name}/connect/10.66.0.1/10.66.0.1:80 as it was: 90 ports in use, 80 of them in TIME_WAIT`),
+    );
+    // 110 ports are left at 20 a second, and none comes back for almost a minute.
+    expect(d.exhausts_after).toBeCloseTo(110 / 20, 1);
+    const none = run(ns, 'plan', '--live');
+    expect([none.code, none.err]).toEqual([66, expect.stringContaining('there is no rate to plan with')]);
   });
 
   kernelTest('--from a report of the doctor plans the same space, and --rate asks what more would do', () => {

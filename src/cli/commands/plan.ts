@@ -1,7 +1,7 @@
 /** `plimsoll plan`: will these ports carry this load, for how long, and what would it take. */
 import { isLoopback, parseAddressRange } from '../../core/address.ts';
 import { ExitCode, PlimsollError } from '../../core/errors.ts';
-import { type MeasuredStart, startFrom, workloadOf } from '../../core/plan/from-space.ts';
+import { describeStart, isMoving, type MeasuredStart, startFrom, workloadOf } from '../../core/plan/from-space.ts';
 import { plan as makePlan, type Question, solve } from '../../core/plan/plan.ts';
 import { stagesOf } from '../../core/plan/stage.ts';
 import { defaultSnat, defaultTick, defaultWorkload, type Workload } from '../../core/plan/workload.ts';
@@ -127,6 +127,8 @@ const run = async (given: Given, shell: Shell): Promise<number> => {
       example: 'for example --rate 500/s; or start from a host: --live',
     });
 
+  if (start !== null && !isMoving(start) && given.text('rate') === null && question !== 'rate')
+    throw new PlimsollError('no_rate', { id: start.id });
   const margin = given.value('margin', 'a share from 0% to 500%', '20%', (t) => {
     const value = parseRatio(t);
     return value !== null && value <= 5 ? value : null;
@@ -142,7 +144,12 @@ const run = async (given: Given, shell: Shell): Promise<number> => {
   if (rangeSize(workload.range) <= workload.blocked)
     throw new PlimsollError('no_ports_left', { range: formatRange(workload.range), blocked: workload.blocked });
   const stages = stagesOf(workload);
-  const result = makePlan(workload, 1 + margin, start === null ? stages : startFrom(start, stages));
+  const result = makePlan(
+    workload,
+    1 + margin,
+    start === null ? stages : startFrom(start, stages),
+    start === null ? [] : [describeStart(start)],
+  );
   const answer = question === null ? null : solve(question, result);
   const units: Readonly<Record<Question, string>> = {
     addresses: 'source addresses',

@@ -39,6 +39,7 @@ export const startOf = ({ space, view }: MeasuredSpace): MeasuredStart => {
   const loopback = isLoopback(space.source) || (space.destination !== null && isLoopback(space.destination));
   const wouldReuse = settings.twReuse === 1 || (settings.twReuse === 2 && loopback);
   return {
+    id: space.id,
     kind: space.kind,
     source: space.source,
     destination: space.destination,

@@ -44,6 +44,7 @@ const startOf = (report: ReportDocument, space: ReportDocument['port_spaces'][nu
   const life = reuses ? delay : TIME_WAIT_SECONDS;
   const waiting = Math.min(space.used, Math.max(0, space.by_state.time_wait - space.reusable));
   return {
+    id: space.id,
     kind: space.kind,
     source: space.source,
     destination: space.destination,

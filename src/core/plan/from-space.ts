@@ -3,11 +3,13 @@ import { isLoopback } from '../address.ts';
 import type { Load } from '../forecast.ts';
 import type { PortRange } from '../port-range.ts';
 import type { PortSpaceKind } from '../port-space.ts';
+import { formatDuration, formatNumber, formatRate } from '../quantity.ts';
 import type { Stage } from './stage.ts';
 import { defaultSnat, defaultWorkload, type Workload } from './workload.ts';
 
 /** What a report or a live look tells of a space. */
 export interface MeasuredStart {
+  readonly id: string;
   readonly kind: PortSpaceKind;
   readonly source: string;
   readonly destination: string | null;
@@ -29,7 +31,7 @@ const SLOWEST = 1 / 3600;
 const measuredRate = (s: MeasuredStart): number => Math.max(s.load.timeWaitRate, s.openRate ?? 0);
 
 /** Whether its connections come and go; else those it holds are taken to stay. */
-const isMoving = (s: MeasuredStart): boolean => measuredRate(s) > SLOWEST;
+export const isMoving = (s: MeasuredStart): boolean => measuredRate(s) > SLOWEST;
 
 /** The workload that would bring the space about: its rate, how long a connection lasts by Little's law, who closes. */
 export const workloadOf = (s: MeasuredStart): Workload => {
@@ -54,6 +56,16 @@ export const workloadOf = (s: MeasuredStart): Workload => {
     portChoice: s.kind === 'bind' ? 'bind' : s.kind === 'ledger' ? 'explicit' : 'connect',
     snat: snat ? { ...defaultSnat, range: s.range, timeWait: load.timeWaitLife } : null,
   };
+};
+
+/** What was read off, in a sentence for the assumptions. */
+export const describeStart = (s: MeasuredStart): string => {
+  const w = workloadOf(s);
+  const held = s.load.live + s.load.timeWaits.length;
+  const moves = isMoving(s)
+    ? `${formatRate(w.rate)}, ${formatDuration(w.duration)} each, closed by the ${w.closer === 'client' ? 'client' : 'server'}`
+    : 'nothing opened or closed, so what it holds is taken to stay';
+  return `Begun with ${s.id} as it was: ${formatNumber(held)} ports in use, ${formatNumber(s.load.timeWaits.length)} of them in TIME_WAIT; ${moves}. What you gave overrules it.`;
 };
 
 /** The stages of a plan, begun with the TIME_WAITs that the space holds and the connections it has. */

@@ -24,8 +24,16 @@ export interface Plan {
   readonly assumptions: readonly string[];
 }
 
-/** Plans `workload`. `start` are stages that begin otherwise than empty (a live host's). */
-export const plan = (workload: Workload, target: number, start: readonly Stage[] = stagesOf(workload)): Plan => {
+/**
+ * Plans `workload`. `start` are stages that begin otherwise than empty (a live host's), `known` sentences about where they come
+ * from.
+ */
+export const plan = (
+  workload: Workload,
+  target: number,
+  start: readonly Stage[] = stagesOf(workload),
+  known: readonly string[] = [],
+): Plan => {
   const worst = tightest(start);
   const space = figuresOf(worst);
   return {
@@ -39,7 +47,7 @@ export const plan = (workload: Workload, target: number, start: readonly Stage[]
     lastsWithMargin: holds(start, target),
     whatIfs: whatIfs(start, workload, target),
     cheapest: cheapest(start, workload, target),
-    assumptions: assumptionsOf(workload, target),
+    assumptions: [...known, ...assumptionsOf(workload, target)],
   };
 };
 

@@ -85,11 +85,11 @@ export class Journal {
   }
 }
 
-/** Makes the state folder, mode 0700. Throws unwritable. */
+/** Makes the state folder, mode 0700. Throws journal_denied. */
 export const makeState = (state: string): void => {
   try {
     mkdirSync(state, { recursive: true, mode: 0o700 });
   } catch (cause) {
-    throw new PlimsollError('unwritable', { path: state, reason: (cause as NodeJS.ErrnoException).code ?? 'unknown' }, { cause });
+    throw new PlimsollError('journal_denied', { path: state, reason: (cause as NodeJS.ErrnoException).code ?? 'unknown' }, { cause });
   }
 };

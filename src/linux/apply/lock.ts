@@ -6,7 +6,7 @@ import { errnoName, type Ffi } from '../ffi.ts';
 
 const LOCK_EX_NB = 2 | 4;
 
-/** Takes the lock of `state` and returns what lets go of it. Throws tune_busy, tune_unavailable, unwritable. */
+/** Takes the lock of `state` and returns what lets go of it. Throws tune_busy, tune_unavailable, journal_denied. */
 export const lockState = (c: Reading<Ffi>, state: string): (() => void) => {
   if (c.status !== 'ok') throw new PlimsollError('tune_unavailable', { reason: c.hint });
   const path = `${state}/tune.lock`;
@@ -14,7 +14,7 @@ export const lockState = (c: Reading<Ffi>, state: string): (() => void) => {
   try {
     fd = openSync(path, 'a', 0o600);
   } catch (cause) {
-    throw new PlimsollError('unwritable', { path, reason: (cause as NodeJS.ErrnoException).code ?? 'unknown' }, { cause });
+    throw new PlimsollError('journal_denied', { path: state, reason: (cause as NodeJS.ErrnoException).code ?? 'unknown' }, { cause });
   }
   if (c.value.flock(fd, LOCK_EX_NB) < 0) {
     const reason = errnoName(c.value.errno());

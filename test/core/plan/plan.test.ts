@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { figuresOf, totalFigures } from '../../../src/core/plan/figures.ts';
-import { startFrom, workloadOf } from '../../../src/core/plan/from-space.ts';
+import { describeStart, startFrom, workloadOf } from '../../../src/core/plan/from-space.ts';
 import { plan, solve } from '../../../src/core/plan/plan.ts';
 import { stagesOf } from '../../../src/core/plan/stage.ts';
 import { timeline } from '../../../src/core/plan/timeline.ts';
@@ -269,6 +269,7 @@ describe('the cheapest set', () => {
 
 describe('a plan that starts from a host', () => {
   const measured = {
+    id: 'host/connect/10.0.0.1/10.0.0.2:80',
     kind: 'connect' as const,
     source: '10.0.0.1',
     destination: '10.0.0.2',
@@ -293,7 +294,10 @@ describe('a plan that starts from a host', () => {
   test('reads rate, duration and closer off it, and runs out when its own forecast says', () => {
     const w = workloadOf(measured);
     expect(w).toMatchObject({ rate: 20, duration: 2, closer: 'client' });
-    const p = plan(w, 1.2, startFrom(measured, stagesOf(w)));
+    const p = plan(w, 1.2, startFrom(measured, stagesOf(w)), [describeStart(measured)]);
+    expect(p.assumptions[0]).toBe(
+      'Begun with host/connect/10.0.0.1/10.0.0.2:80 as it was: 640 ports in use, 600 of them in TIME_WAIT; 20/s, 2 s each, closed by the client. What you gave overrules it.',
+    );
     // 640 used, 20/s more, nothing comes back for 30 s.
     expect(p.space.exhaustsAfter).toBeCloseTo(18, 6);
     expect(timeline(p.tightest, 36, 3).map((point) => Math.round(point.used))).toEqual([640, 1000, 1000]);

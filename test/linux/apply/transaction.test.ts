@@ -227,7 +227,7 @@ describe('a transaction that is cut off', () => {
         calls.filter((c) => c !== 'close'),
         (p, was, at, said) => {
           expect(p.picture(), `EIO at ${at}: ${said}`).toEqual(was);
-          expect(said, at).toMatch(/^(tune_failed|setting_denied|unwritable|journal_unusable|tune_busy)$/m);
+          expect(said, at).toMatch(/^(tune_failed|setting_denied|unwritable|journal_unusable|journal_denied|tune_busy)$/m);
         },
       );
       console.log(`failed at ${total} system calls`);
