@@ -2,7 +2,6 @@
 import { z } from 'zod';
 import { captureFindingCodes } from '../core/finding/codes.ts';
 import { remedyCodes } from '../core/remedy/codes.ts';
-import { CAPTURE_SCHEMA } from './capture.ts';
 
 const count = z.int().min(0);
 const port = z.int().min(0).max(65535);
@@ -106,7 +105,7 @@ const file = z
 
 export const captureSchema = z
   .object({
-    schema: z.literal(CAPTURE_SCHEMA),
+    schema: z.literal('plimsoll.capture/1'),
     files: z.array(file).readonly(),
     started_at: z.string().nullable(),
     duration: seconds,

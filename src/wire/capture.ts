@@ -2,7 +2,7 @@
 import type { z } from 'zod';
 import type { captureSchema } from './capture-schema.ts';
 
-export const CAPTURE_SCHEMA = 'plimsoll.capture/1';
-
 /** The document. Its type is that of the schema; importing it loads no zod. */
 export type CaptureDocument = z.infer<typeof captureSchema>;
+
+export const CAPTURE_SCHEMA: CaptureDocument['schema'] = 'plimsoll.capture/1';

@@ -196,6 +196,19 @@ test('one source near the last of its 64,512 ports towards one destination is a 
   expect(explainBytes([pcapFile(many(10))]).findings).toEqual([]);
 });
 
+test('the ports a source used in the last 60 and 120 s are counted as a list of them would be', () => {
+  const at = 1400;
+  const uses = Array.from({ length: 300 }, (_, i) => ({ port: 41000 + ((i * 7) % 130), time: 1000.5 + i * 1.3 }));
+  const packets = uses.flatMap(({ port, time }, i) => connection(time, [client[0], port], service, { isn: i * 9_000_000 }));
+  const open = connection(1001, client, service, { closer: 'none' });
+  const meeting = [syn(at, client[1], 5), { ...rst(at + 0.001, client[1], 6) }];
+  const { findings } = explain([...packets, ...open, ...meeting]);
+  const recent = (seconds: number): number =>
+    new Set([client[1], ...uses.filter(({ time }) => time < at && time + 0.0014 > at - seconds).map(({ port }) => port)]).size;
+  expect(findings[0]!.cases[0]).toMatchObject({ ports_60s: recent(60), ports_120s: recent(120) });
+  expect(recent(60)).toBeGreaterThan(30);
+});
+
 test('memory follows the connections alive, not the length of the capture', () => {
   const peak = (connections: number): number => {
     const frames = Array.from({ length: connections }, (_, i) =>
