@@ -92,6 +92,26 @@ describe('one-to-one', () => {
     expect(backend.connections).toBe(20);
   });
 
+  test('an answer in pieces is not held back by Nagle’s algorithm', async () => {
+    const backend = await serve((socket) => {
+      socket.on('data', () => {
+        socket.write('HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\na');
+        setTimeout(() => socket.write('b'), 5);
+        setTimeout(() => socket.write('c'), 10);
+      });
+    });
+    const running = await start((port) => file(port, [backend.port], oneToOne));
+    const raw = await client(running);
+    const took: number[] = [];
+    for (let i = 0; i < 20; i++) {
+      const started = performance.now();
+      await raw.write(get).response();
+      took.push(performance.now() - started);
+    }
+    // A delayed acknowledgement takes 40 ms.
+    expect(took.sort((a, b) => a - b)[10]).toBeLessThan(35);
+  });
+
   test('an idle connection is evicted for a client that asks, when ports are short', async () => {
     const backend = await counting();
     const ports = await freePort();
@@ -110,6 +130,23 @@ describe('one-to-one', () => {
     expect(server(running)).toMatchObject({ open_conns: 2, evicted: 2 });
     expect((await clients[3]!.write(get).response()).status).toBe(200);
   });
+});
+
+test('ports that another program on this host holds are skipped, counted and spoken of once', async () => {
+  const backend = await counting();
+  const holder = await rawServer(() => {});
+  stops.push(() => holder.stop());
+  const running = await start((port) =>
+    file(port, [backend.port], {
+      profile: 'connection_multiplexing: false',
+      pool: 'snat_pool: s',
+      rest: `snat_pools: [{ name: s, addresses: [127.0.0.1], ports: [${holder.port}-${holder.port + 3}], monitor_ports: 0 }]`,
+    }),
+  );
+  for (let i = 0; i < 3; i++) expect((await (await client(running)).write(get).response()).status).toBe(200);
+  expect(running.engine.state().snat_pools[0]!.use[0]!.held_by_others).toBeGreaterThanOrEqual(1);
+  expect(running.events.filter((e) => e.kind === 'ports_warning')).toHaveLength(1);
+  expect(server(running).failures.remote).toBe(0);
 });
 
 describe('multiplexing', () => {

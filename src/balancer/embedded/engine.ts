@@ -87,6 +87,7 @@ export class EmbeddedEngine {
   private retired = new Set<Service>();
   private retiredPools = new Set<RunningPool>();
   private lastSweep = 0;
+  private readonly acceptTroubles = new Map<string, number>();
   private warnings = new Map<string, readonly string[]>();
 
   constructor(options: EngineOptions = {}) {
@@ -389,6 +390,10 @@ export class EmbeddedEngine {
   }
 
   private acceptTrouble(service: string, error: NodeJS.ErrnoException): void {
+    // One word per episode: every connection that cannot be accepted says the same.
+    const last = this.acceptTroubles.get(service) ?? Number.NEGATIVE_INFINITY;
+    this.acceptTroubles.set(service, this.clock.now);
+    if (this.clock.now - last < 10_000) return;
     this.events.add('accept_paused', `virtual_service ${service}`, 'local', `accept failed: ${error.code ?? error.message}`);
   }
 

@@ -9,6 +9,8 @@ import { Tunnel } from './tunnel.ts';
 
 /** The longest queue of connections not accepted yet; the kernel lowers it to net.core.somaxconn. */
 const backlog = 65535;
+/** Milliseconds for a TLS handshake. */
+const handshakeTimeout = 10_000;
 
 /** Where to listen: an address of our own, or a descriptor that the parent process holds and shares. */
 export type ListenAt = { readonly address: string; readonly port: number } | { readonly handle: unknown };
@@ -33,8 +35,9 @@ export class Listener {
     const server =
       certificate === null
         ? createServer({ allowHalfOpen: true }, (socket) => this.accept(socket))
-        : createTlsServer({ ...certificate, allowHalfOpen: true, ALPNProtocols: ['http/1.1'], minVersion: 'TLSv1.2' } as object, (socket) =>
-            this.accept(socket),
+        : createTlsServer(
+            { ...certificate, allowHalfOpen: true, handshakeTimeout, ALPNProtocols: ['http/1.1'], minVersion: 'TLSv1.2' } as object,
+            (socket) => this.accept(socket),
           );
     this.server = server;
     return new Promise((resolve, reject) => {

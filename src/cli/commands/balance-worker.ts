@@ -19,6 +19,8 @@ export const balanceWorker: CommandSpec = {
     const { process: self } = globalThis;
     if (self.send === undefined)
       throw new PlimsollError('missing_argument', { command: 'balance-worker', argument: 'a parent: plimsoll balance --workers N' });
+    // A hangup is the parent's to answer: it reloads, and tells us.
+    shell.onHangup?.(() => {});
     const target = given.text('access-log');
     const write = target === '-' ? shell.stdout.write : (text: string): void => appendFileSync(target!, text);
     await runWorker(

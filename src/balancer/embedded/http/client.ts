@@ -111,6 +111,7 @@ export class HttpClient implements ClientOwner, ConnectionUser, Waiter, Session 
   private status = 0;
   private sent = 0;
   private drained = 0;
+  private noDelay = false;
 
   constructor(socket: ClientSocket, service: Service) {
     this.socket = socket;
@@ -540,8 +541,12 @@ export class HttpClient implements ClientOwner, ConnectionUser, Waiter, Session 
       if (head !== '') this.send(head);
       if (size > 0) this.sendBytes(b, start, at);
     }
-    if (complete) this.finish();
-    else if (!this.serverPaused) this.awaitServer();
+    if (complete) {
+      this.finish();
+      return;
+    }
+    this.hurry();
+    if (!this.serverPaused) this.awaitServer();
   }
 
   /** The last words of a response that come in one string: said together with the decision what becomes of the client. */
@@ -560,6 +565,13 @@ export class HttpClient implements ClientOwner, ConnectionUser, Waiter, Session 
     this.deadline = this.service.clock.now + this.service.settings.clientIdleTimeout;
     socket.write(text, 'latin1', () => queueMicrotask(() => socket.destroy()));
     return true;
+  }
+
+  /** TCP_NODELAY, once: the last piece of an answer in pieces must not wait for the client's acknowledgement of the one before. */
+  private hurry(): void {
+    if (this.noDelay || this.gone) return;
+    this.noDelay = true;
+    this.socket.setNoDelay(true);
   }
 
   private send(text: string): void {
@@ -836,7 +848,7 @@ export class HttpClient implements ClientOwner, ConnectionUser, Waiter, Session 
       case 'exchange':
         if (this.gone) this.abort();
         else if (this.awaits === 'server') {
-          this.server!.server.counters.network++;
+          this.server!.server.counters.remote++;
           this.abandon(badResponse.late, 'remote');
         } else this.abandon(timedOut.body, 'client');
         return;

@@ -379,8 +379,12 @@ export class Pool implements ConnectionOwner {
       timeout: 'half_open',
       unreachable: 'we_closed',
     };
-    if (failure.kind === 'port_taken' && failure.code === 'EADDRINUSE') snat.hold(lease);
-    else if (failure.kind === 'address_absent') {
+    if (failure.kind === 'port_taken' && failure.code === 'EADDRINUSE') {
+      if (snat.hold(lease)) {
+        const text = `port ${lease.port} of ${lease.address} is in use by another program on this host: such ports are skipped and tried again later`;
+        this.report('ports_warning', `snat_pool ${snat.name}`, 'local', text);
+      }
+    } else if (failure.kind === 'address_absent') {
       if (snat.addressAbsent(lease)) {
         this.report(
           'address_absent',

@@ -13,6 +13,9 @@ export interface PortLender {
   surrender(snatPool: string, shape: string, block: PortBlock): void;
 }
 
+/** Seconds without a port held by others after which the next one is news again. */
+const quiet = 300;
+
 export class SnatPool {
   readonly name: string;
   /** What makes a ledger another one: its ports. */
@@ -25,6 +28,7 @@ export class SnatPool {
   /** Worker: ports promised to others, by server. */
   private readonly owed = new Map<string, number>();
   private nextReturn = 0;
+  private readonly lastHeld = new Map<string, number>();
 
   constructor(name: string, shape: string, ledger: PortLedger, lender: PortLender | null, seconds: () => number) {
     this.name = name;
@@ -108,9 +112,13 @@ export class SnatPool {
     }
   }
 
-  /** Somebody else on this host has the port. */
-  hold(lease: Lease): void {
-    this.ledger.hold(lease, this.seconds());
+  /** Somebody else on this host has the port: skipped for a while. Whether that is news. */
+  hold(lease: Lease): boolean {
+    const now = this.seconds();
+    this.ledger.hold(lease, now);
+    const news = now - (this.lastHeld.get(lease.address) ?? Number.NEGATIVE_INFINITY) > quiet;
+    this.lastHeld.set(lease.address, now);
+    return news;
   }
 
   /** The address of `lease` is not on this host: not used for five seconds. Whether that is news. */
