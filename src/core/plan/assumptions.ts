@@ -71,7 +71,7 @@ export const assumptionsOf = (w: Workload, target: number): readonly string[] =>
       : '',
     serverTime(w),
     w.snat !== null
-      ? `The NAT keeps the port of a closed connection ${formatDuration(w.snat.timeWait)} (${formatDuration(w.snat.afterReset)} after RST) and loses SYNs from ${formatPercent(0.95)} of its range on; one client towards one destination uses one of its addresses. Newer kernels (6.12 does, 6.1 does not) let a new connection take the port of one that is closed: there it lasts longer than this.`
+      ? `The NAT keeps the port of a closed connection ${formatDuration(w.snat.timeWait)} (${formatDuration(w.snat.afterReset)} after RST) and loses SYNs from ${formatPercent(0.95)} of its range on; one client towards one destination uses one of its addresses. Newer kernels (6.12 does, 6.1 does not) let a new connection take the port of a closed one: for them this is a lower bound, beyond which few SYNs are lost until live connections fill the range.`
       : '',
     `A search beyond the wall passes over a port in ${PROBE_SECONDS.live * 1e9} ns if it is live, ${PROBE_SECONDS.timeWait * 1e9} ns in TIME_WAIT, ${PROBE_SECONDS.bind * 1e9} ns in bind(ip, 0): measured on Linux 6.18, yours may differ.`,
     target > 1 ? `The remedies are sized for ${formatPercent(target - 1)} more than the load.` : '',
