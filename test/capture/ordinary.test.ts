@@ -5,6 +5,7 @@
  * each direction (nftables, as this kernel has no netem). Reordering and duplication are made afterwards, by exchanging and
  * repeating packets of the file: what a capture point behind several queues sees.
  */
+import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { ACK, connection, type Frame, frame, pcapFile, RST, SYN, type TcpPacket } from '../support/capture-file.ts';
@@ -89,12 +90,26 @@ kernelTest(
     const failed = Number(await script(b, asking).done);
     await until('every refusal', () => b.exec('ss', '-tnH', 'state', 'syn-sent').trim() === '', 60_000);
     close(...scanning);
-    const file = readFileSync(await recording.stop());
+    const path = await recording.stop();
+    const file = readFileSync(path);
     const result = explainBytes([file]);
     expect(failed).toBe(0);
     expect(result.handshakes.tried).toBe(ports * perPort + targets.length);
     expect(result.handshakes.answered).toBe(ports * perPort);
     expect(result.handshakes.reset).toBe(targets.length);
+    // tcpdump reads the same file and counts the same flags.
+    const counted = (filter: string): number =>
+      Number(
+        /^(\d+) packet/.exec(
+          execFileSync('tcpdump', ['-r', path, '--count', filter], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }),
+        )![1],
+      );
+    expect(result.tcp).toMatchObject({
+      syn: counted('tcp[tcpflags] & (tcp-syn|tcp-ack) = tcp-syn'),
+      syn_ack: counted('tcp[tcpflags] & (tcp-syn|tcp-ack) = (tcp-syn|tcp-ack)'),
+      fin: counted('tcp[tcpflags] & tcp-fin != 0'),
+      rst: counted('tcp[tcpflags] & tcp-rst != 0'),
+    });
     // The loss was real.
     expect(result.handshakes.retried).toBeGreaterThan(1000);
     expect(result.findings.map((f) => [f.code, f.subject, f.count])).toEqual([]);

@@ -226,5 +226,9 @@ describe('plimsoll explain', () => {
     shell.interrupt();
     expect(await running).toBe(0);
     expect(shell.out()).toContain('syn_on_established');
+    const other = fakeShell();
+    other.interrupt();
+    expect(await main(['explain', path], other)).toBe(130);
+    expect(other.out()).toBe('');
   });
 });
