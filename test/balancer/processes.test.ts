@@ -243,6 +243,13 @@ describe('under load, nothing is lost and nothing is asked twice', () => {
   });
 });
 
+test('--check finds the example good and says what does not go with this host; a missing file is 66', () => {
+  expect(cli('balance', '--check', '-c', 'examples/balance/plimsoll.yaml')).toMatchObject({ code: 0 });
+  expect(cli('balance', '--check', '-c', join(folder, 'none.yaml'))).toMatchObject({ code: 66 });
+  expect(cli('balance', '--workers', '0')).toMatchObject({ code: 64 });
+  expect(cli('show', 'pool', '--socket', join(folder, 'nobody.sock'))).toMatchObject({ code: 69 });
+});
+
 describe('configuration while it runs', () => {
   test('a file with mistakes changes nothing, and every mistake is named', async () => {
     const [port, backend] = [await freePort(), await counted()];
