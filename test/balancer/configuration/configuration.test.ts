@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -40,6 +40,11 @@ describe('a good file', () => {
       ],
       health_monitors: [{ type: 'tcp' }, { type: 'http', path: '/healthz', expect: [{ low: 200, high: 399 }] }],
     });
+  });
+
+  test('is the one under examples/', () => {
+    const { mistakes, warnings } = parseConfiguration(readFileSync('examples/balance/plimsoll.yaml', 'utf8'));
+    expect({ mistakes, warnings }).toEqual({ mistakes: [], warnings: [] });
   });
 
   test('may leave out whatever has a default, and has then what the example spells out', () => {

@@ -1,4 +1,5 @@
 import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import type { BalancerState } from '../../../src/balancer/engine.ts';
 import { showDocument, showRequest, showTables } from '../../../src/balancer/show/index.ts';
@@ -131,6 +132,21 @@ test('--json is the same choice with every field', () => {
   });
   expect(showDocument(state, showRequest(['virtualservice'])).items).toEqual(state.virtual_services);
   expect(showDocument(state, showRequest(['events', 'b'])).items).toHaveLength(1);
+});
+
+test('docs/reference/show.md explains every field', () => {
+  const page = readFileSync('docs/reference/show.md', 'utf8');
+  const keys = new Set<string>();
+  const collect = (value: unknown): void => {
+    if (Array.isArray(value)) value.forEach(collect);
+    else if (typeof value === 'object' && value !== null)
+      for (const [key, each] of Object.entries(value)) {
+        if (!/^\d/.test(key)) keys.add(key);
+        collect(each);
+      }
+  };
+  collect([state.virtual_services, state.pools, state.health_monitors, state.snat_pools, state.events]);
+  expect([...keys].filter((key) => !page.includes(`\`${key}\``))).toEqual([]);
 });
 
 describe('a wrong request', () => {
