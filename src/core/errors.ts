@@ -218,6 +218,7 @@ const catalogue = {
     message: 'there is no port space to start from: {where} has no outbound connection',
     hint: 'describe the load instead, for example: plimsoll plan --rate 500/s --duration 20ms',
   },
+  unknown_remedy: { exit: 66, fault: 'user', message: 'plan knows no remedy "{name}"', hint: '{nearest}' },
   no_rate: {
     exit: 66,
     fault: 'user',

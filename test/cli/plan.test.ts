@@ -108,6 +108,12 @@ describe('plimsoll plan', () => {
     expect(await document('--rate 5/s --range 80-1023 --allow-privileged')).toMatchObject({ capacity: 944 });
   });
 
+  test('--without leaves a remedy out of the table and of the cheapest set', async () => {
+    const d = await document('--rate 700/s --without tcp_tw_reuse --without widen_range');
+    expect(d.what_if.map((i) => i.remedy)).toEqual(['multiplexing', 'peer_closes_first', 'add_source_addresses', 'add_destinations']);
+    expect(d.cheapest).toEqual(['multiplexing']);
+  });
+
   test('--solve answers one number', async () => {
     expect(await document('--rate 2000/s --solve addresses')).toMatchObject({
       solution: { question: 'addresses', value: 6, unit: 'source addresses' },
@@ -147,6 +153,7 @@ describe('plimsoll plan', () => {
     ['--live --from -', 64, '--from and --live exclude each other'],
     ['--from /nowhere/report.json', 66, 'cannot read /nowhere/report.json: ENOENT'],
     ['--rate 5/s --solve everything', 64, '--solve: "everything" is not addresses, rate or connections'],
+    ['--rate 5/s --without multiplex', 66, 'did you mean "multiplexing"?'],
     ['--rate 5/s --nonsense', 64, 'plan has no option "--nonsense"'],
   ])('%s: %i, %s', async (line, code, says) => {
     const ran = await plan(line);

@@ -1,12 +1,15 @@
 /** `plimsoll plan`: will these ports carry this load, for how long, and what would it take. */
 import { isLoopback, parseAddressRange } from '../../core/address.ts';
 import { ExitCode, PlimsollError } from '../../core/errors.ts';
+import { didYouMean } from '../../core/nearest.ts';
 import { describeStart, isMoving, type MeasuredStart, startFrom, workloadOf } from '../../core/plan/from-space.ts';
 import { plan as makePlan, type Question, solve } from '../../core/plan/plan.ts';
 import { stagesOf } from '../../core/plan/stage.ts';
+import { plannedRemedies } from '../../core/plan/what-if.ts';
 import { defaultSnat, defaultTick, defaultWorkload, type Workload } from '../../core/plan/workload.ts';
 import { formatRange, type PortRange, PortSet, parseRange, parseRanges, rangeSize } from '../../core/port-range.ts';
 import { parseDuration, parseRate, parseRatio } from '../../core/quantity.ts';
+import type { RemedyCode } from '../../core/remedy/codes.ts';
 import { planDocument } from '../../wire/plan.ts';
 import type { CommandSpec, Given } from '../command.ts';
 import { renderPlan } from '../render/plan.ts';
@@ -144,12 +147,15 @@ const run = async (given: Given, shell: Shell): Promise<number> => {
   if (rangeSize(workload.range) <= workload.blocked)
     throw new PlimsollError('no_ports_left', { range: formatRange(workload.range), blocked: workload.blocked });
   const stages = stagesOf(workload);
-  const result = makePlan(
-    workload,
-    1 + margin,
-    start === null ? stages : startFrom(start, stages),
-    start === null ? [] : [describeStart(start)],
+  const without = new Set(
+    given.texts('without').map((text): RemedyCode => {
+      const code = plannedRemedies.find((r) => r === text);
+      if (code === undefined) throw new PlimsollError('unknown_remedy', { name: text, nearest: didYouMean(text, plannedRemedies) });
+      return code;
+    }),
   );
+  const begun = start === null ? {} : { start: startFrom(start, stages), known: [describeStart(start)] };
+  const result = makePlan(workload, 1 + margin, { ...begun, without });
   const answer = question === null ? null : solve(question, result);
   const units: Readonly<Record<Question, string>> = {
     addresses: 'source addresses',
@@ -233,6 +239,12 @@ export const plan: CommandSpec = {
     { name: 'snat-addresses', value: 'N', description: 'addresses the NAT translates to' },
     { name: 'conntrack-time-wait', value: 'DURATION', description: 'how long the NAT remembers a closed connection (Linux: 120s)' },
     { name: 'margin', value: 'PERCENT', fallback: '20%', description: 'how much more than the load the remedies must hold' },
+    {
+      name: 'without',
+      value: 'REMEDY',
+      repeatable: true,
+      description: 'leave a remedy out that cannot be had, such as multiplexing where the protocol has none; may be repeated',
+    },
     { name: 'solve', value: 'WHAT', description: 'answer one number: addresses | rate | connections' },
     { name: 'from', value: 'FILE', description: 'start from a port space of a report (plimsoll doctor --json); - reads stdin' },
     { name: 'live', description: 'start from a port space of this host, looking for two seconds' },

@@ -1,4 +1,5 @@
 /** The answer to "how many connections will these ports carry, for how long, and what would it take to carry mine?" */
+import type { RemedyCode } from '../remedy/codes.ts';
 import { assumptionsOf } from './assumptions.ts';
 import { type Figures, figuresOf, totalFigures } from './figures.ts';
 import { headroom, type Stage, stagesOf, tightest } from './stage.ts';
@@ -24,30 +25,32 @@ export interface Plan {
   readonly assumptions: readonly string[];
 }
 
-/**
- * Plans `workload`. `start` are stages that begin otherwise than empty (a live host's), `known` sentences about where they come
- * from.
- */
-export const plan = (
-  workload: Workload,
-  target: number,
-  start: readonly Stage[] = stagesOf(workload),
-  known: readonly string[] = [],
-): Plan => {
-  const worst = tightest(start);
+export interface PlanOptions {
+  /** Stages that begin otherwise than empty: a live host's. */
+  readonly start?: readonly Stage[];
+  /** Sentences about where they come from. */
+  readonly known?: readonly string[];
+  /** Remedies that cannot be had here. */
+  readonly without?: ReadonlySet<RemedyCode>;
+}
+
+/** Plans `workload`; the remedies are to hold `target` times the load. */
+export const plan = (workload: Workload, target: number, options: PlanOptions = {}): Plan => {
+  const stages = options.start ?? stagesOf(workload);
+  const worst = tightest(stages);
   const space = figuresOf(worst);
   return {
     workload,
     target,
-    stages: start,
+    stages,
     tightest: worst,
     space,
     total: totalFigures(worst),
     lasts: space.exhaustsAfter === null,
-    lastsWithMargin: holds(start, target),
-    whatIfs: whatIfs(start, workload, target),
-    cheapest: cheapest(start, workload, target),
-    assumptions: [...known, ...assumptionsOf(workload, target)],
+    lastsWithMargin: holds(stages, target),
+    whatIfs: whatIfs(stages, workload, target, options.without),
+    cheapest: cheapest(stages, workload, target, options.without),
+    assumptions: [...(options.known ?? []), ...assumptionsOf(workload, target)],
   };
 };
 

@@ -39,6 +39,8 @@ export interface WhatIf {
 interface Applied {
   readonly stages: readonly Stage[];
   readonly title: string;
+  /** Effort beyond the candidate's cost: each further address is one. */
+  readonly extra?: number;
 }
 
 interface Candidate {
@@ -63,7 +65,33 @@ const needed = (stages: readonly Stage[], now: number, target: number): number =
   return room > 0 && Number.isFinite(room) ? Math.max(now + 1, Math.ceil((now * target) / room - 1e-9)) : now + 1;
 };
 
+/** In the order in which they can follow one another: what sets a capacity, what changes the load, what adds to the capacity. */
 const candidates: readonly Candidate[] = [
+  {
+    remedy: 'widen_range',
+    cost: 3,
+    apply: (stages, w) => {
+      const capacity = rangeSize(WIDE_RANGE) - w.blocked;
+      if (capacity <= rangeSize(w.range) - w.blocked || w.portChoice === 'explicit') return null;
+      return {
+        stages: onHost(stages, { kind: 'set_capacity', capacity }),
+        title: `the range ${formatRange(WIDE_RANGE)} instead of ${formatRange(w.range)}`,
+      };
+    },
+  },
+  {
+    remedy: 'free_blocked_ports',
+    cost: 5,
+    apply: (stages, w) =>
+      w.blocked > 0
+        ? {
+            stages: stages.map((s) =>
+              s.kind === 'snat' ? s : changedStage(s, { kind: 'set_capacity', capacity: s.capacity + w.blocked }),
+            ),
+            title: `the ${formatNumber(w.blocked)} blocked ports moved out of the range`,
+          }
+        : null,
+  },
   {
     remedy: 'tcp_tw_reuse',
     cost: 2,
@@ -87,16 +115,23 @@ const candidates: readonly Candidate[] = [
         : null,
   },
   {
-    remedy: 'widen_range',
-    cost: 3,
-    apply: (stages, w) => {
-      const capacity = rangeSize(WIDE_RANGE) - w.blocked;
-      if (capacity <= rangeSize(w.range) - w.blocked || w.portChoice === 'explicit') return null;
-      return {
-        stages: onHost(stages, { kind: 'set_capacity', capacity }),
-        title: `the range ${formatRange(WIDE_RANGE)} instead of ${formatRange(w.range)}`,
-      };
-    },
+    remedy: 'conntrack_settings',
+    cost: 4,
+    apply: (stages, w) =>
+      w.snat !== null && w.closer !== 'reset' && w.snat.timeWait > SHORT_CONNTRACK_TIME_WAIT
+        ? {
+            stages: onSnat(stages, { kind: 'time_wait_life', seconds: SHORT_CONNTRACK_TIME_WAIT, tick: 0 }),
+            title: `the NAT forgets closed connections after ${SHORT_CONNTRACK_TIME_WAIT} s`,
+          }
+        : null,
+  },
+  {
+    remedy: 'peer_closes_first',
+    cost: 6,
+    apply: (stages, w) =>
+      w.closer === 'client' && connectionRate(w) > 0 && afterClose(w).seconds > 0
+        ? { stages: onHost(stages, { kind: 'no_time_wait' }), title: 'the server closes first and keeps the TIME_WAIT' }
+        : null,
   },
   {
     remedy: 'multiplexing',
@@ -111,38 +146,6 @@ const candidates: readonly Candidate[] = [
     },
   },
   {
-    remedy: 'conntrack_settings',
-    cost: 4,
-    apply: (stages, w) =>
-      w.snat !== null && w.closer !== 'reset' && w.snat.timeWait > SHORT_CONNTRACK_TIME_WAIT
-        ? {
-            stages: onSnat(stages, { kind: 'time_wait_life', seconds: SHORT_CONNTRACK_TIME_WAIT, tick: 0 }),
-            title: `the NAT forgets closed connections after ${SHORT_CONNTRACK_TIME_WAIT} s`,
-          }
-        : null,
-  },
-  {
-    remedy: 'free_blocked_ports',
-    cost: 5,
-    apply: (stages, w) =>
-      w.blocked > 0
-        ? {
-            stages: stages.map((s) =>
-              s.kind === 'snat' ? s : changedStage(s, { kind: 'set_capacity', capacity: s.capacity + w.blocked }),
-            ),
-            title: `the ${formatNumber(w.blocked)} blocked ports moved out of the range`,
-          }
-        : null,
-  },
-  {
-    remedy: 'peer_closes_first',
-    cost: 6,
-    apply: (stages, w) =>
-      w.closer === 'client' && connectionRate(w) > 0 && afterClose(w).seconds > 0
-        ? { stages: onHost(stages, { kind: 'no_time_wait' }), title: 'the server closes first and keeps the TIME_WAIT' }
-        : null,
-  },
-  {
     remedy: 'add_source_addresses',
     cost: 7,
     apply: (stages, w, target) => {
@@ -151,6 +154,7 @@ const candidates: readonly Candidate[] = [
       return {
         stages: stages.map((s) => changedStage(s, { kind: 'multiply_capacity', factor: sources / w.sources })),
         title: `${formatNumber(sources)} source addresses instead of ${formatNumber(w.sources)}${nat}`,
+        extra: sources - w.sources - 1,
       };
     },
   },
@@ -163,22 +167,34 @@ const candidates: readonly Candidate[] = [
       return {
         stages: stages.map((s) => changedStage(s, { kind: 'multiply_capacity', factor: destinations / w.destinations })),
         title: `${formatNumber(destinations)} destination addresses or ports instead of ${formatNumber(w.destinations)}`,
+        extra: destinations - w.destinations - 1,
       };
     },
   },
 ];
+
+const usable = (without: ReadonlySet<RemedyCode>): readonly Candidate[] =>
+  candidates.filter((c) => !without.has(c.remedy)).sort((a, b) => a.cost - b.cost);
 
 const outcome = (remedy: RemedyCode, title: string, stages: readonly Stage[], target: number): WhatIf => {
   const worst = tightest(stages);
   return { remedy, title, total: totalFigures(worst), holds: headroom(worst) >= target - 1e-9 && figuresOf(worst).exhaustsAfter === null };
 };
 
+/** Codes of the remedies that a plan considers. */
+export const plannedRemedies: readonly RemedyCode[] = candidates.map((c) => c.remedy);
+
 /** Whether the stages hold `target` times their load. */
 export const holds = (stages: readonly Stage[], target: number): boolean => headroom(tightest(stages)) >= target - 1e-9;
 
-/** Each remedy alone. */
-export const whatIfs = (stages: readonly Stage[], w: Workload, target: number): readonly WhatIf[] =>
-  candidates.flatMap((c) => {
+/** Each remedy alone, the least effort first; those in `without` are left out. */
+export const whatIfs = (
+  stages: readonly Stage[],
+  w: Workload,
+  target: number,
+  without: ReadonlySet<RemedyCode> = new Set(),
+): readonly WhatIf[] =>
+  usable(without).flatMap((c) => {
     const applied = c.apply(stages, w, target);
     return applied === null ? [] : [outcome(c.remedy, applied.title, applied.stages, target)];
   });
@@ -192,12 +208,18 @@ export interface Solution {
  * The set of remedies with the least effort that holds `target` times the load: the empty set where it holds already, null where
  * none does. All subsets are tried; there are nine remedies.
  */
-export const cheapest = (stages: readonly Stage[], w: Workload, target: number): Solution | null => {
+export const cheapest = (
+  stages: readonly Stage[],
+  w: Workload,
+  target: number,
+  without: ReadonlySet<RemedyCode> = new Set(),
+): Solution | null => {
+  const allowed = candidates.filter((c) => !without.has(c.remedy));
   let best: { readonly cost: number; readonly solution: Solution } | null = null;
-  for (let set = 0; set < 1 << candidates.length; set++) {
-    const chosen = candidates.filter((_, i) => (set & (1 << i)) !== 0);
+  for (let set = 0; set < 1 << allowed.length; set++) {
+    const chosen = allowed.filter((_, i) => (set & (1 << i)) !== 0);
     // A second remedy costs more than the sum: it is one more thing to do and to undo.
-    const cost = chosen.reduce((sum, c) => sum + c.cost, 0) + Math.max(0, chosen.length - 1);
+    let cost = chosen.reduce((sum, c) => sum + c.cost, 0) + Math.max(0, chosen.length - 1);
     if (best !== null && cost >= best.cost) continue;
     let now = stages;
     const remedies: { remedy: RemedyCode; title: string }[] = [];
@@ -205,9 +227,10 @@ export const cheapest = (stages: readonly Stage[], w: Workload, target: number):
       const applied = candidate.apply(now, w, target);
       if (applied === null) break;
       now = applied.stages;
+      cost += applied.extra ?? 0;
       remedies.push({ remedy: candidate.remedy, title: applied.title });
     }
-    if (remedies.length === chosen.length && holds(now, target))
+    if (remedies.length === chosen.length && (best === null || cost < best.cost) && holds(now, target))
       best = { cost, solution: { remedies, total: totalFigures(tightest(now)) } };
   }
   return best?.solution ?? null;

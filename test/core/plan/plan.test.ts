@@ -240,6 +240,24 @@ describe('the cheapest set', () => {
     expect(cheapest(stagesOf(pool), pool, 1.2)?.remedies.map((r) => r.remedy)).toEqual(['bind_address_no_port']);
   });
 
+  test('of several is what a plan of the workload changed by all of them says', () => {
+    const w = load({ rate: 3000, destinations: 4, portChoice: 'bind', timestamps: false, blocked: 1000 });
+    const found = cheapest(stagesOf(w), w, 1.2, new Set(['multiplexing', 'peer_closes_first', 'add_source_addresses']));
+    expect(found?.remedies.map((r) => r.remedy)).toEqual(['widen_range', 'bind_address_no_port']);
+    const direct = total({ ...w, portChoice: 'connect', range: wide });
+    expect(found!.total.capacity).toBe(direct.capacity);
+    expect(found!.total.plateau.usedRatio).toBeCloseTo(direct.plateau.usedRatio, 9);
+    // Without any way to need fewer ports, addresses are what is left, as many as it takes.
+    const rest = cheapest(
+      stagesOf(w),
+      w,
+      1.2,
+      new Set(['multiplexing', 'peer_closes_first', 'widen_range', 'free_blocked_ports', 'add_destinations']),
+    );
+    expect(rest?.remedies.map((r) => r.remedy)).toEqual(['bind_address_no_port', 'add_source_addresses']);
+    expect(rest?.remedies[1]?.title).toContain('3 source addresses instead of 1');
+  });
+
   test('holds the load times the margin, for any workload', () => {
     fc.assert(
       fc.property(
@@ -294,7 +312,7 @@ describe('a plan that starts from a host', () => {
   test('reads rate, duration and closer off it, and runs out when its own forecast says', () => {
     const w = workloadOf(measured);
     expect(w).toMatchObject({ rate: 20, duration: 2, closer: 'client' });
-    const p = plan(w, 1.2, startFrom(measured, stagesOf(w)), [describeStart(measured)]);
+    const p = plan(w, 1.2, { start: startFrom(measured, stagesOf(w)), known: [describeStart(measured)] });
     expect(p.assumptions[0]).toBe(
       'Begun with host/connect/10.0.0.1/10.0.0.2:80 as it was: 640 ports in use, 600 of them in TIME_WAIT; 20/s, 2 s each, closed by the client. What you gave overrules it.',
     );
