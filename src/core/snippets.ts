@@ -229,6 +229,3 @@ export const snippetsFor = (command: string, remedy: RemedyCode): readonly Snipp
   const text = product?.texts[remedy];
   return product === undefined || text === undefined ? [] : [{ product: product.name, text }];
 };
-
-/** Products of the catalogue, for the docs. */
-export const snippetProducts: readonly string[] = products.map((p) => p.name);

@@ -64,7 +64,7 @@ export const describeStart = (s: MeasuredStart): string => {
   const held = s.load.live + s.load.timeWaits.length;
   const moves = isMoving(s)
     ? `${formatRate(w.rate)}, ${formatDuration(w.duration)} each, closed by the ${w.closer === 'client' ? 'client' : 'server'}`
-    : 'nothing opened or closed, so what it holds is taken to stay';
+    : 'nothing opened or closed while it was looked at, so its live connections are taken to stay';
   return `Begun with ${s.id} as it was: ${formatNumber(held)} ports in use, ${formatNumber(s.load.timeWaits.length)} of them in TIME_WAIT; ${moves}. What you gave overrules it.`;
 };
 

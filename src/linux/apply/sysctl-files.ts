@@ -77,12 +77,9 @@ const read = (path: string): string | null => {
 export class SysctlFiles {
   private readonly lines: readonly Line[];
   private readonly procps: readonly Line[];
-  /** Files that another of the same name hides. */
-  readonly hidden: readonly string[];
 
   constructor(root = '') {
     const chosen = new Map<string, string>();
-    const hidden: string[] = [];
     const seen = new Set<string>();
     for (const folder of FOLDERS) {
       const path = `${root}${folder}`;
@@ -99,8 +96,8 @@ export class SysctlFiles {
       seen.add(real);
       for (const name of names) {
         if (!name.endsWith('.conf')) continue;
-        if (chosen.has(name)) hidden.push(`${folder}/${name}`);
-        else chosen.set(name, `${folder}/${name}`);
+        // Of one name, the folder with precedence hides the others.
+        if (!chosen.has(name)) chosen.set(name, `${folder}/${name}`);
       }
     }
     const main = '/etc/sysctl.conf';
@@ -120,7 +117,6 @@ export class SysctlFiles {
     const systemd = ['/usr/lib/systemd/systemd-sysctl', '/lib/systemd/systemd-sysctl'].some((file) => existsSync(`${root}${file}`));
     this.lines = [...order.flatMap(linesOf), ...(linked || systemd ? [] : own)];
     this.procps = linked || !systemd ? [] : own;
-    this.hidden = hidden;
   }
 
   /** What they say about `name`. */

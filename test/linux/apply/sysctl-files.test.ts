@@ -101,7 +101,6 @@ describe('the file that wins at boot', () => {
       onlyProcps: null,
     });
     expect(files.about('net.ipv4.ip_local_port_range').wins?.value).toBe('1024 65535');
-    expect(files.hidden).toEqual(['/usr/lib/sysctl.d/50-a.conf']);
   });
 
   test('is /etc/sysctl.conf only where something reads it: a link, or procps', () => {
