@@ -5,7 +5,6 @@
  *   apply ─▶ prepare (certificates, new listeners: anything that can fail) ─▶ commit (nothing can fail)
  */
 import { readFileSync } from 'node:fs';
-import { hostname } from 'node:os';
 import { formatEndpoint } from '../../core/address.ts';
 import { PlimsollError } from '../../core/errors.ts';
 import { PortLedger } from '../../core/port-ledger.ts';
@@ -13,21 +12,11 @@ import { formatRange } from '../../core/port-range.ts';
 import type {
   ApplicationProfile,
   Configuration,
-  HealthMonitor,
   Pool as PoolConfiguration,
   SnatPool as SnatConfiguration,
   VirtualService,
 } from '../configuration/index.ts';
-import type {
-  BalancerEvent,
-  BalancerState,
-  HealthMonitorState,
-  OperStatus,
-  PoolState,
-  ServerState,
-  SnatPoolState,
-  VirtualServiceState,
-} from '../engine.ts';
+import type { BalancerEvent, BalancerState, OperStatus } from '../engine.ts';
 import { type MonitorCounters, noProbes, ServerWatch } from '../health/watch.ts';
 import type { AccessLog } from './access-log.ts';
 import { Clock } from './clock.ts';
@@ -37,6 +26,7 @@ import { Pool, type PoolSettings } from './pool/pool.ts';
 import { type Administration, Server } from './pool/server.ts';
 import { type PortLender, SnatPool } from './pool/snat.ts';
 import { Service, type ServiceSettings } from './service.ts';
+import { engineState, type RunningPool } from './state.ts';
 
 export interface EngineOptions {
   /** Where each listener comes from; by default from bind(2). A worker is given its parent's; a parent accepts nothing (null). */
@@ -53,13 +43,6 @@ export interface EngineOptions {
   readonly configurationFile?: string;
 }
 
-interface RunningPool {
-  readonly pool: Pool;
-  configuration: PoolConfiguration;
-  monitors: readonly HealthMonitor[];
-  readonly watches: Map<Server, ServerWatch>;
-}
-
 const initializing = (): OperStatus => ({
   state: 'OPER_INITIALIZING',
   reason: 'not checked yet',
@@ -67,7 +50,7 @@ const initializing = (): OperStatus => ({
 });
 const taken = (): OperStatus => ({ state: 'OPER_UP', reason: 'no health monitor', last_changed_time: new Date().toISOString() });
 
-/** How long after a reload a removed pool may still serve those who are in it. */
+/** Milliseconds between two looks for what is no longer needed. */
 const sweepEvery = 5000;
 
 export class EmbeddedEngine {
@@ -79,16 +62,16 @@ export class EmbeddedEngine {
   readonly services = new Map<string, Service>();
   readonly snatPools = new Map<string, SnatPool>();
   private readonly listeners = new Map<string, { readonly listener: Listener; readonly tls: boolean }>();
-  private readonly monitorCounters = new Map<string, MonitorCounters>();
+  readonly monitorCounters = new Map<string, MonitorCounters>();
   private readonly options: EngineOptions;
-  private readonly startedAt = new Date().toISOString();
+  readonly startedAt = new Date().toISOString();
   private readonly stopClock: () => void;
-  private configuration: Configuration | null = null;
+  configuration: Configuration | null = null;
   private retired = new Set<Service>();
   private retiredPools = new Set<RunningPool>();
   private lastSweep = 0;
   private readonly acceptTroubles = new Map<string, number>();
-  private warnings = new Map<string, readonly string[]>();
+  readonly warnings = new Map<string, readonly string[]>();
 
   constructor(options: EngineOptions = {}) {
     this.options = options;
@@ -380,6 +363,10 @@ export class EmbeddedEngine {
     return [...this.services.values(), ...this.retired];
   }
 
+  get configurationFile(): string {
+    return this.options.configurationFile ?? '';
+  }
+
   private countersOf(monitor: string): MonitorCounters {
     let counters = this.monitorCounters.get(monitor);
     if (counters === undefined) {
@@ -446,168 +433,8 @@ export class EmbeddedEngine {
     this.warnings.set(snatPool, warnings);
   }
 
-  // --- what it shows ---
-
   state(): BalancerState {
-    const seUuid = `${hostname()}:${process.pid}`;
-    const configuration = this.configuration;
-    return {
-      schema: 'plimsoll.balancer/1',
-      taken_at: new Date().toISOString(),
-      started_at: this.startedAt,
-      host: hostname(),
-      pid: process.pid,
-      configuration_file: this.options.configurationFile ?? '',
-      workers: [{ pid: process.pid, open_conns: this.openConnections, started_at: this.startedAt }],
-      virtual_services: (configuration?.virtual_services ?? []).map((v) => this.serviceState(v)),
-      pools: [...this.pools.values()].map((running) => this.poolState(running, seUuid)),
-      health_monitors: (configuration?.health_monitors ?? []).map((m) => this.monitorState(m)),
-      snat_pools: (configuration?.snat_pools ?? []).map((s) => this.snatState(s)),
-      events: this.events.all,
-    };
-  }
-
-  private serviceState(virtual: VirtualService): VirtualServiceState {
-    const service = this.services.get(virtual.name)!;
-    const { settings, counters } = service;
-    const responses = counters.responses;
-    return {
-      name: virtual.name,
-      listen: settings.listen,
-      type: settings.type,
-      tls: settings.tls,
-      pool: virtual.pool,
-      application_profile: settings.profile,
-      connection_multiplexing: settings.multiplexing,
-      oper_status: poolStatus(service.pool.servers),
-      open_conns: service.sessions.size,
-      open_requests: counters.open_requests,
-      connections_dropped: counters.connections_dropped,
-      total_conns: counters.total_conns,
-      total_requests: counters.total_requests,
-      responses: { '1xx': responses[1]!, '2xx': responses[2]!, '3xx': responses[3]!, '4xx': responses[4]!, '5xx': responses[5]! },
-      own_responses: counters.own,
-      failures: counters.failures,
-      bytes_from_clients: counters.bytes_from_clients,
-      bytes_to_clients: counters.bytes_to_clients,
-      tunnels: counters.tunnels,
-    };
-  }
-
-  private poolState({ pool, configuration, watches }: RunningPool, seUuid: string): PoolState {
-    const servers = pool.servers.map((server): ServerState => {
-      const { counters } = server;
-      let busy = 0;
-      for (const connection of server.connections) if (connection.state === 'busy' && !server.boundIdle.has(connection)) busy++;
-      return {
-        name: server.name,
-        ip_addr: server.address,
-        port: server.port,
-        se_uuid: seUuid,
-        weight: server.weight,
-        oper_status: server.status,
-        open_conns: server.connections.size,
-        open_requests: server.load,
-        busy_conns: busy,
-        idle_conns: server.idle.length + server.boundIdle.size,
-        bound_conns: server.bound,
-        opening_conns: server.opening,
-        complete_conns: counters.complete_conns,
-        new_established_conns: counters.new_established_conns,
-        connections_dropped: counters.conn_dropped_before_syn_sent + counters.conn_dropped_before_est + counters.conn_dropped_after_est,
-        conn_dropped_before_syn_sent: counters.conn_dropped_before_syn_sent,
-        conn_dropped_before_est: counters.conn_dropped_before_est,
-        conn_dropped_after_est: counters.conn_dropped_after_est,
-        collisions: counters.collisions,
-        evicted: counters.evicted,
-        rx_tcp_resets: counters.rx_tcp_resets,
-        health_check_failures: counters.health_check_failures,
-        num_requested: counters.num_requested,
-        num_reused: counters.num_reused,
-        retries: counters.retries,
-        failures: { local: counters.local, remote: counters.remote, network: counters.network, client: counters.client },
-        last_results: watches.get(server)?.last ?? [],
-      };
-    });
-    const first = pool.queue.first;
-    const sum = (pick: (s: ServerState) => number): number => servers.reduce((total, s) => total + pick(s), 0);
-    return {
-      name: pool.settings.name,
-      algorithm: pool.settings.algorithm,
-      snat_pool: configuration.snat_pool,
-      health_monitors: configuration.health_monitors,
-      oper_status: poolStatus(pool.servers),
-      num_servers: servers.length,
-      num_servers_up: pool.servers.filter((s) => s.up).length,
-      num_servers_enabled: pool.servers.filter((s) => s.administration === 'enabled').length,
-      open_conns: sum((s) => s.open_conns),
-      open_requests: sum((s) => s.open_requests) + pool.queue.length,
-      queue: {
-        depth: pool.settings.queueDepth,
-        waiting: pool.queue.length,
-        oldest_wait: first === null ? 0 : Math.max(0, Math.round(this.clock.now - first.queuedAt) / 1000),
-        queued: pool.queued.total,
-        served: pool.queued.served,
-        timed_out: pool.queued.timedOut,
-        refused_full: pool.queued.full,
-        left: pool.queued.left,
-      },
-      servers,
-    };
-  }
-
-  private monitorState(monitor: HealthMonitor): HealthMonitorState {
-    const servers = [...this.pools.values()]
-      .filter((p) => p.configuration.health_monitors.includes(monitor.name))
-      .flatMap((p) =>
-        p.pool.servers.map((s) => ({
-          pool: p.configuration.name,
-          server: s.name,
-          last: p.watches.get(s)?.last.find((r) => r.monitor === monitor.name) ?? null,
-        })),
-      );
-    return {
-      name: monitor.name,
-      type: monitor.type,
-      send_interval: monitor.send_interval,
-      receive_timeout: monitor.receive_timeout,
-      successful_checks: monitor.successful_checks,
-      failed_checks: monitor.failed_checks,
-      path: monitor.type === 'http' ? monitor.path : null,
-      ...this.countersOf(monitor.name),
-      servers,
-    };
-  }
-
-  private snatState(snat: SnatConfiguration): SnatPoolState {
-    const running = this.snatPools.get(snat.name)!;
-    const active = new Set(running.ledger.addresses);
-    const rows = running.ledger.stats(this.clock.seconds());
-    const addresses = new Set([...snat.addresses, ...rows.map((r) => r.address)]);
-    return {
-      name: snat.name,
-      addresses: [...addresses].map((address) => ({
-        address,
-        state: running.absent.has(address) ? 'absent' : active.has(address) ? 'active' : 'draining',
-      })),
-      ports: snat.ports.map(formatRange),
-      monitor_ports: snat.monitor_ports,
-      cooldown: snat.cooldown,
-      warnings: this.warnings.get(snat.name) ?? [],
-      use: rows.map((r) => ({
-        address: r.address,
-        server: r.server,
-        capacity: r.capacity,
-        used: r.used + r.lent,
-        free: r.free,
-        cooling: r.cooling,
-        held_by_others: r.held_by_others,
-        early_reuses: r.early_reuses,
-        misses: r.misses,
-        monitor_ports: r.monitor_ports,
-        monitor_ports_used: r.monitor_used,
-      })),
-    };
+    return engineState(this);
   }
 }
 
@@ -619,20 +446,6 @@ const unknownName = (what: string, name: string, known: readonly string[]): Plim
     name,
     known: known.length === 0 ? 'there is none' : `there is: ${known.slice(0, 12).join(', ')}`,
   });
-
-const poolStatus = (servers: readonly Server[]): OperStatus => {
-  const usable = servers.filter((s) => s.open);
-  const latest =
-    servers
-      .map((s) => s.health.last_changed_time)
-      .sort()
-      .at(-1) ?? '';
-  return {
-    state: usable.length > 0 ? 'OPER_UP' : 'OPER_DOWN',
-    reason: `${usable.length} of ${servers.length} servers up`,
-    last_changed_time: latest,
-  };
-};
 
 /** Reads a service's PEM files. Throws file_not_found. */
 export const readCertificate = (tls: { readonly cert: string; readonly key: string }): Certificate => {

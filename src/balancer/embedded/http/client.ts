@@ -1,12 +1,12 @@
 /**
- * One HTTP client connection and the exchange it is in: the request read and checked, a server connection waited for, the
- * request passed on, the response passed back. One exchange at a time; what a client sends ahead waits, up to a bound.
+ * One HTTP client connection and the exchange it is in, one object because its states share the connection, two bodies and
+ * three timeouts, and would otherwise be passed around as one. The request is read and checked, a server connection waited
+ * for, the request passed on, the response passed back; one exchange at a time, and what a client sends ahead waits, up to a bound.
  *
  *   idle ─▶ head ─▶ waiting ─▶ exchange ─▶ idle …            (Upgrade: exchange ─▶ Tunnel takes the sockets over)
  *              └──────┴───────────┴─▶ lingering ─▶ closed    (refused: the answer is sent, the rest is read and thrown away)
  *
- * It is long because the states share the connection, its two bodies and its three timeouts; apart they would be one object
- * passed around. What is retried: nothing that reached a server, unless the method is idempotent and its body is still here.
+ * What is retried: nothing that reached a server, unless the method is idempotent and its body is still here.
  */
 import type { Cause } from '../../engine.ts';
 import type { Failure } from '../../failure.ts';
@@ -18,7 +18,7 @@ import type { ConnectionUser, Server, ServerConnection } from '../pool/server.ts
 import { keep, readBuffer } from '../read-buffer.ts';
 import type { Service, Session } from '../service.ts';
 import { Tunnel } from '../tunnel.ts';
-import { ChunkReader } from './chunks.ts';
+import { Body } from './body.ts';
 import { Head, INCOMPLETE, REFUSED } from './head.ts';
 import { badRequest, badResponse, type Refusal, refusalResponse, timedOut, unavailable } from './refusal.ts';
 
@@ -37,9 +37,6 @@ const lingerTime = 2000;
 const mostInterim = 16;
 /** Second tries of a request that a server connection swallowed. */
 const mostReplays = 2;
-
-const CHUNKED = -1;
-const UNTIL_CLOSE = -2;
 
 const idempotent = new Set(['GET', 'HEAD', 'PUT', 'DELETE', 'OPTIONS', 'TRACE']);
 
@@ -87,12 +84,10 @@ export class HttpClient implements ClientOwner, ConnectionUser, Waiter, Session 
   private target = '';
   private minor = 1;
   private wantsMore = true;
-  private bodyLeft = 0;
-  private requestDone = true;
+  private readonly request = new Body();
   private replayable = true;
   private replays = 0;
   private asksUpgrade = false;
-  private requestChunks: ChunkReader | null = null;
   private startedAt = 0;
   private waited = 0;
   private pinned = false;
@@ -103,8 +98,7 @@ export class HttpClient implements ClientOwner, ConnectionUser, Waiter, Session 
   private serverAhead: Buffer | null = null;
   private serverPaused = false;
   private responding = false;
-  private responseLeft = 0;
-  private responseChunks: ChunkReader | null = null;
+  private readonly response = new Body();
   private unwrap = false;
   private serverStays = true;
   private interim = 0;
@@ -137,7 +131,7 @@ export class HttpClient implements ClientOwner, ConnectionUser, Waiter, Session 
         this.readHead(b, start, end);
         return;
       case 'exchange':
-        if (this.requestDone) this.stash(b, start, end);
+        if (this.request.done) this.stash(b, start, end);
         else this.relayBody(b, start, end);
         return;
       case 'waiting':
@@ -173,7 +167,7 @@ export class HttpClient implements ClientOwner, ConnectionUser, Waiter, Session 
         return;
       case 'exchange':
         // What it sent ahead is still answered; then `finish` says goodbye.
-        if (!this.requestDone) this.socket.destroy();
+        if (!this.request.done) this.socket.destroy();
         return;
       case 'closed':
         return;
@@ -200,7 +194,7 @@ export class HttpClient implements ClientOwner, ConnectionUser, Waiter, Session 
       this.service.counters.open_requests--;
       this.record(499, 'client', 'left the queue');
     }
-    if (phase === 'exchange' && this.server !== null && this.requestDone && !this.exclusive && this.responseLeft !== UNTIL_CLOSE) {
+    if (phase === 'exchange' && this.server !== null && this.request.done && !this.exclusive && !this.response.endsByClose) {
       // The rest of a small answer is cheaper than a new connection: read it for nobody.
       this.awaits = 'client';
       this.deadline = this.service.clock.now + drainTime;
@@ -250,13 +244,9 @@ export class HttpClient implements ClientOwner, ConnectionUser, Waiter, Session 
     this.minor = head.minor;
     this.wantsMore = head.keepAlive;
     this.asksUpgrade = head.upgrade;
-    this.bodyLeft = head.chunked ? CHUNKED : Math.max(0, head.contentLength);
-    this.requestDone = this.bodyLeft === 0;
-    if (head.chunked) {
-      this.requestChunks ??= new ChunkReader();
-      this.requestChunks.reset();
-    }
-    this.replayable = this.requestDone && idempotent.has(head.method);
+    if (head.chunked) this.request.chunked();
+    else this.request.sized(Math.max(0, head.contentLength));
+    this.replayable = this.request.done && idempotent.has(head.method);
     this.replays = 0;
     this.responding = false;
     this.interim = 0;
@@ -276,11 +266,11 @@ export class HttpClient implements ClientOwner, ConnectionUser, Waiter, Session 
     }
     text += '\r\n';
     // A small body that is here already goes with the head, in one piece.
-    if (this.bodyLeft > 0 && this.bodyLeft <= end - at && this.bodyLeft <= smallBody) {
-      text += b.toString('latin1', at, at + this.bodyLeft);
-      at += this.bodyLeft;
-      this.bodyLeft = 0;
-      this.requestDone = true;
+    const length = this.request.left;
+    if (length > 0 && length <= end - at && length <= smallBody) {
+      text += b.toString('latin1', at, at + length);
+      at += length;
+      this.request.sized(0);
       this.replayable = idempotent.has(head.method);
     }
     this.text = text;
@@ -350,7 +340,7 @@ export class HttpClient implements ClientOwner, ConnectionUser, Waiter, Session 
     this.phase = 'exchange';
     if (service.log !== null) this.waited = performance.now() - this.startedAt;
     connection.socket.write(this.text, 'latin1');
-    if (this.requestDone) {
+    if (this.request.done) {
       this.awaitServer();
       return;
     }
@@ -380,32 +370,24 @@ export class HttpClient implements ClientOwner, ConnectionUser, Waiter, Session 
 
   private relayBody(b: Buffer, start: number, end: number): void {
     const server = this.server!;
-    let at: number;
-    if (this.bodyLeft === CHUNKED) {
-      at = this.requestChunks!.read(b, start, end, null);
-      if (at < 0) {
-        this.abandon(badRequest.chunk, 'client');
-        return;
-      }
-      if (this.requestChunks!.done) this.requestDone = true;
-    } else {
-      at = Math.min(end, start + this.bodyLeft);
-      this.bodyLeft -= at - start;
-      if (this.bodyLeft === 0) this.requestDone = true;
+    const at = this.request.read(b, start, end, null);
+    if (at < 0) {
+      this.abandon(badRequest.chunk, 'client');
+      return;
     }
     this.replayable = false;
     const flowing = writeCopy(server, b, start, at);
     if (at < end) this.stash(b, at, end);
-    if (!flowing && !this.requestDone) {
+    if (!flowing && !this.request.done) {
       this.paused = true;
       this.socket.pause();
       this.awaitServer();
-    } else if (this.requestDone) this.awaitServer();
+    } else if (this.request.done) this.awaitServer();
     else this.awaitClient(this.service.settings.clientBodyTimeout);
   }
 
   serverDrained(): void {
-    if (this.phase !== 'exchange' || this.requestDone) return;
+    if (this.phase !== 'exchange' || this.request.done) return;
     this.awaitClient(this.service.settings.clientBodyTimeout);
     this.resumeClient();
   }
@@ -480,20 +462,18 @@ export class HttpClient implements ClientOwner, ConnectionUser, Waiter, Session 
     this.service.counters.responses[status < 600 ? (status / 100) | 0 : 5]!++;
     this.unwrap = false;
     let { text } = head;
-    if (this.method === 'HEAD' || status === 204 || status === 304) this.responseLeft = 0;
+    if (this.method === 'HEAD' || status === 204 || status === 304) this.response.sized(0);
     else if (head.chunked) {
-      this.responseLeft = CHUNKED;
-      this.responseChunks ??= new ChunkReader();
-      this.responseChunks.reset();
+      this.response.chunked();
       if (this.minor === 0) {
         // HTTP/1.0 knows no chunks: it gets the bare data, until close.
         this.unwrap = true;
         this.wantsMore = false;
         text = text.replace(/\r\ntransfer-encoding:[^\r\n]*/i, '');
       }
-    } else if (head.contentLength >= 0) this.responseLeft = head.contentLength;
+    } else if (head.contentLength >= 0) this.response.sized(head.contentLength);
     else {
-      this.responseLeft = UNTIL_CLOSE;
+      this.response.untilClose();
       this.serverStays = false;
       this.wantsMore = false;
     }
@@ -503,7 +483,7 @@ export class HttpClient implements ClientOwner, ConnectionUser, Waiter, Session 
       this.pool.bind(this.server!);
     }
     // The client sends a body that nobody will read to its end: the connection cannot carry another request.
-    if (!this.requestDone && status >= 300) this.wantsMore = false;
+    if (!this.request.done && status >= 300) this.wantsMore = false;
     if (this.retiring || this.service.stopping || (!this.serverStays && this.exclusive)) this.wantsMore = false;
     if (!this.wantsMore) text += 'Connection: close\r\n';
     else if (this.minor === 0) text += 'Connection: keep-alive\r\n';
@@ -512,25 +492,17 @@ export class HttpClient implements ClientOwner, ConnectionUser, Waiter, Session 
 
   /** Passes on `head` and what of `b[start, end)` belongs to the response. */
   private relayResponse(b: Buffer, start: number, end: number, head: string): void {
-    let at = end;
-    let complete = false;
-    if (this.responseLeft >= 0) {
-      at = Math.min(end, start + this.responseLeft);
-      this.responseLeft -= at - start;
-      complete = this.responseLeft === 0;
-    } else if (this.responseLeft === CHUNKED) {
-      if (this.unwrap) {
-        if (head !== '') this.send(head);
-        at = this.responseChunks!.read(b, start, end, (from, to) => this.sendBytes(b, from, to));
-        head = '';
-      } else at = this.responseChunks!.read(b, start, end, null);
-      if (at < 0) {
-        // Nothing of the broken part is passed on; a client that has its head already learns of it by the close.
-        this.broken(badResponse.malformed, 'remote');
-        return;
-      }
-      complete = this.responseChunks!.done;
+    if (this.unwrap && head !== '') {
+      this.send(head);
+      head = '';
     }
+    const at = this.response.read(b, start, end, this.unwrap ? (from, to) => this.sendBytes(b, from, to) : null);
+    if (at < 0) {
+      // Nothing of the broken part is passed on; a client that has its head already learns of it by the close.
+      this.broken(badResponse.malformed, 'remote');
+      return;
+    }
+    const complete = this.response.done;
     const size = this.unwrap ? 0 : at - start;
     // More than the response: the connection is out of step and cannot be trusted again.
     if (at < end) this.serverStays = false;
@@ -551,7 +523,7 @@ export class HttpClient implements ClientOwner, ConnectionUser, Waiter, Session 
 
   /** The last words of a response that come in one string: said together with the decision what becomes of the client. */
   private finishesWith(text: string): boolean {
-    if (this.gone || this.wantsMore || !this.requestDone || this.service.settings.tls || this.ahead !== null) {
+    if (this.gone || this.wantsMore || !this.request.done || this.service.settings.tls || this.ahead !== null) {
       this.send(text);
       return false;
     }
@@ -605,7 +577,7 @@ export class HttpClient implements ClientOwner, ConnectionUser, Waiter, Session 
       this.leaveQuietly();
       return;
     }
-    if (this.responding && this.responseLeft === UNTIL_CLOSE) {
+    if (this.responding && this.response.endsByClose) {
       this.finish();
       return;
     }
@@ -661,7 +633,7 @@ export class HttpClient implements ClientOwner, ConnectionUser, Waiter, Session 
       this.dropServer(true);
       return;
     }
-    if (!this.wantsMore || !this.requestDone || this.retiring || this.service.stopping || (this.exclusive && this.server === null)) {
+    if (!this.wantsMore || !this.request.done || this.retiring || this.service.stopping || (this.exclusive && this.server === null)) {
       this.leave();
       return;
     }
@@ -697,7 +669,7 @@ export class HttpClient implements ClientOwner, ConnectionUser, Waiter, Session 
       this.serverPaused = false;
       server.socket.resume();
     }
-    if (!this.serverStays || !this.requestDone || server.state !== 'busy') {
+    if (!this.serverStays || !this.request.done || server.state !== 'busy') {
       if (!this.serverStays) server.serverCloses();
       this.server = null;
       this.pool.discard(server);
@@ -728,7 +700,7 @@ export class HttpClient implements ClientOwner, ConnectionUser, Waiter, Session 
       this.service.counters.connections_dropped++;
       this.phase = 'closed';
       // A response cut short must not look complete: RST, where the end of the body is the end of the connection.
-      if (this.responseLeft === UNTIL_CLOSE || this.unwrap) this.socket.resetAndDestroy();
+      if (this.response.endsByClose || this.unwrap) this.socket.resetAndDestroy();
       else this.socket.destroy();
       this.service.sessions.delete(this);
       return;
@@ -743,7 +715,6 @@ export class HttpClient implements ClientOwner, ConnectionUser, Waiter, Session 
     this.target = '';
     this.record(refusal.status, cause, refusal.reason);
     this.wantsMore = false;
-    this.requestDone = false;
     this.answer(refusal);
   }
 
@@ -754,7 +725,7 @@ export class HttpClient implements ClientOwner, ConnectionUser, Waiter, Session 
     counters.responses[(refusal.status / 100) | 0]!++;
     const stays =
       this.wantsMore &&
-      this.requestDone &&
+      this.request.done &&
       refusal.status >= 500 &&
       !this.retiring &&
       !this.service.stopping &&
