@@ -194,6 +194,7 @@ export class Analysis {
         answered: tracker.answered,
         reset: tracker.reset,
         ignored: tracker.ignored,
+        moved: tracker.moved,
         aborted: tracker.aborted,
         pending: tracker.pending,
         retried: tracker.retried,

@@ -26,6 +26,8 @@ export class Bucket {
   readonly certain: boolean;
   count = 0;
   recovered = 0;
+  /** Taken up again from another port by a translator. */
+  moved = 0;
   silent = 0;
   longest = 0;
   shortestReuse = Number.POSITIVE_INFINITY;
@@ -44,6 +46,7 @@ export class Bucket {
   add(attempt: Attempt): void {
     this.count++;
     this.silent += attempt.silent;
+    if (attempt.outcome === 'moved') this.moved++;
     if (attempt.outcome === 'answered') {
       this.recovered++;
       this.longest = Math.max(this.longest, attempt.endedAt - attempt.startedAt);

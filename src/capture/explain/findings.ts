@@ -168,14 +168,16 @@ export const describe = (
 
   const count = (n: number, one: string, many = `${one}s`): string => `${formatNumber(n)} ${n === 1 ? one : many}`;
   const happened = (bucket: Bucket): string => {
-    const all = bucket.recovered === bucket.count;
-    if (bucket.recovered === 0) return bucket.count === 1 ? 'It never got through.' : 'None of them got through.';
+    const moved = bucket.moved === 0 ? '' : ` ${formatNumber(bucket.moved)} of them a translator sent again from another port.`;
     const slowest = `the slowest after ${formatDuration(bucket.longest)}`;
-    return all
-      ? bucket.count === 1
-        ? `It got through after ${formatDuration(bucket.longest)}.`
-        : `All of them got through in the end, ${slowest}.`
-      : `${formatNumber(bucket.recovered)} of them got through in the end, ${slowest}.`;
+    if (bucket.recovered === 0) {
+      if (bucket.moved === bucket.count) return moved;
+      return `${bucket.count === 1 ? 'It never got through.' : 'None of them got through on these ports.'}${moved}`;
+    }
+    if (bucket.recovered < bucket.count) return `${formatNumber(bucket.recovered)} of them got through in the end, ${slowest}.${moved}`;
+    return bucket.count === 1
+      ? `It got through after ${formatDuration(bucket.longest)}.`
+      : `All of them got through in the end, ${slowest}.`;
   };
 
   const earlierWords = (bucket: Bucket): string => {
@@ -202,14 +204,14 @@ export const describe = (
           `${n} met a connection on the same four numbers that had not been closed, and drew nothing. ${earlierWords(b)} ${happened(b)}`,
         ];
       return [
-        b.recovered === b.count ? 'warning' : 'critical',
+        b.recovered + b.moved === b.count ? 'warning' : 'critical',
         'SYNs on connections that are still open were challenged',
         `${n} met a connection on the same four numbers that had not been closed, and drew an ACK of that connection. ${earlierWords(b)} ${happened(b)}`,
       ];
     },
     syn_on_half_closed: (b) => {
       const drew = b.answer === 'reset' ? 'RST' : b.answer === 'ignored' ? 'nothing' : 'an ACK of that connection';
-      const severity: Severity = b.answer === 'challenge' && b.recovered === b.count ? 'warning' : 'critical';
+      const severity: Severity = b.answer === 'challenge' && b.recovered + b.moved === b.count ? 'warning' : 'critical';
       return [
         severity,
         'SYNs on half-closed connections',
@@ -217,12 +219,12 @@ export const describe = (
       ];
     },
     syn_on_time_wait: (b) => [
-      b.recovered === b.count ? 'warning' : 'critical',
+      b.recovered + b.moved === b.count ? 'warning' : 'critical',
       b.answer === 'reset' ? 'SYNs into TIME-WAIT were refused' : 'SYNs into TIME-WAIT were answered with an old ACK',
       `${count(b.count, 'SYN')} came while the destination still held the four numbers in TIME-WAIT, and drew ${b.answer === 'reset' ? 'RST' : 'the last ACK of the old connection'}. ${earlierWords(b)} ${happened(b)}`,
     ],
     challenge_ack: (b) => [
-      b.recovered === b.count ? 'warning' : 'critical',
+      b.recovered + b.moved === b.count ? 'warning' : 'critical',
       'SYNs were answered with the ACK of another connection',
       `${count(b.count, 'SYN')} drew an ACK of a sequence number that the handshake never used: the destination holds a connection on the same four numbers. ${
         b.cases[0]?.attempt.previous && b.cases[0].attempt.previous.state !== 'none'
@@ -257,7 +259,7 @@ export const describe = (
       `${count(b.count, 'handshake')} took four numbers that the destination still held in TIME-WAIT${Number.isFinite(b.use.shortestEarly) ? `, the soonest ${formatDuration(b.use.shortestEarly)} after the old connection` : ''}, and ${b.count === 1 ? 'was' : 'were'} accepted at once. Nothing was lost; it works as long as one clock and one sequence of ISNs stand behind the source address.`,
     ],
     paws_rejected: (b) => [
-      b.recovered === b.count ? 'warning' : 'critical',
+      b.recovered + b.moved === b.count ? 'warning' : 'critical',
       'SYNs with old timestamps were rejected (PAWS)',
       `${count(b.count, 'SYN')} into TIME-WAIT carried a timestamp older than the old connection’s, and drew its last ACK. ${earlierWords(b)} ${happened(b)}`,
     ],
@@ -267,7 +269,7 @@ export const describe = (
       `${count(b.count, 'handshake')} took a port less than 60 s after the destination had closed the last connection on it, the soonest after ${formatDuration(b.shortestReuse)}; ${formatNumber(b.recovered)} of them were accepted at once.`,
     ],
     snat_syn_loss: (b) => [
-      b.recovered === b.count ? 'warning' : 'critical',
+      b.recovered + b.moved === b.count ? 'warning' : 'critical',
       'SYNs were lost inside the translator',
       `${formatNumber(b.silent)} SYN packets of ${count(b.count, 'handshake')} went in and did not come out, while ${formatNumber(b.use.translated)} others were translated. ${
         b.use.translatedTo === null

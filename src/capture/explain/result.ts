@@ -131,6 +131,8 @@ export interface CaptureResult {
     readonly answered: number;
     readonly reset: number;
     readonly ignored: number;
+    /** Sent again by a translator from another port: each of those counts as a handshake of its own. */
+    readonly moved: number;
     readonly aborted: number;
     readonly pending: number;
     /** SYN packets sent again. */

@@ -47,8 +47,11 @@ export interface AttemptPacket {
   readonly ack: number;
 }
 
-/** How it ended. `superseded`: the earlier connection carried on; `pending`: the capture ended before a client would retry. */
-export type Outcome = 'answered' | 'reset' | 'ignored' | 'aborted' | 'superseded' | 'pending';
+/**
+ * How it ended. `moved`: a translator sent the same SYN again from another port; `superseded`: the earlier connection carried on;
+ * `pending`: the capture ended before a client would retry.
+ */
+export type Outcome = 'answered' | 'reset' | 'ignored' | 'moved' | 'aborted' | 'superseded' | 'pending';
 
 export interface Attempt {
   readonly use: PortUse;

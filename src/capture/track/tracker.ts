@@ -63,6 +63,8 @@ export class Tracker {
   answered = 0;
   reset = 0;
   ignored = 0;
+  /** Sent again by a translator from another port. */
+  moved = 0;
   pending = 0;
   aborted = 0;
   /** SYN packets beyond the first of each handshake. */
@@ -247,6 +249,14 @@ export class Tracker {
     if (seq !== ints[i + R.SYN_SEQ]) return false;
     const since = this.segment.time - doubles[d + R.LAST_SYN_TIME]!;
     const attempt = (word & R.WATCHED) === 0 ? undefined : this.attempts.get(row);
+    // Brought back to this port by a translator that had moved it: another handshake.
+    if (state === R.ABANDONED && since >= duplicateWithin) return false;
+    if (state === R.REFUSED && since >= duplicateWithin) {
+      // The refusal was lost behind the point of capture, or was not enough (Windows asks three times).
+      this.retried++;
+      doubles[d + R.LAST_SYN_TIME] = this.segment.time;
+      return true;
+    }
     if (state > R.ANSWERED || (since < duplicateWithin && attempt?.heard !== true)) {
       this.duplicates++;
       return true;
@@ -284,7 +294,10 @@ export class Tracker {
     }
   }
 
-  /** Looks for this SYN on the other side of a NAT: same destination, same initial sequence number, another source. */
+  /**
+   * Looks for this SYN elsewhere, by destination and initial sequence number. From another source: the other side of a NAT. From
+   * another port of the same: a NAT that gave the retry a new port, which ends the handshake on the old one.
+   */
   private pair(row: number, use: PortUse): void {
     const { ints, doubles } = this.incarnations;
     const i = row * R.intStride;
@@ -299,10 +312,19 @@ export class Tracker {
     pairs[slot + 1] = this.incarnations.generation(row);
     pairs[slot + 2] = seq;
     const o = other * R.intStride;
-    if (!same || !this.incarnations.alive(other, generation) || ints[o + R.SYN_SEQ] !== seq || ints[o + R.PAIR] !== -1) return;
+    if (!same || other === row || !this.incarnations.alive(other, generation) || ints[o + R.SYN_SEQ] !== seq || ints[o + R.PAIR] !== -1)
+      return;
     const theirs = this.uses[ints[o + R.USE]!]!;
-    if (theirs.destination !== use.destination || theirs.source === use.source) return;
+    if (theirs.destination !== use.destination) return;
     if (Math.abs(this.segment.time - doubles[other * R.doubleStride + R.LAST_SYN_TIME]!) >= pairWithin) return;
+    if (theirs === use) {
+      if ((ints[o + R.STATE]! & R.STATE_MASK) !== R.SYN_SENT) return;
+      this.conclude(other, 'moved', this.segment.time);
+      ints[o + R.STATE] = (ints[o + R.STATE]! & ~R.STATE_MASK) | R.ABANDONED;
+      this.release(other);
+      this.queueForgetting(other);
+      return;
+    }
     if (ints[o + R.SYN_STAMP] !== ints[i + R.SYN_STAMP] && ints[o + R.SYNS]! <= 1) return;
     ints[o + R.PAIR] = row;
     ints[o + R.PAIR_GENERATION] = this.incarnations.generation(row);
@@ -841,7 +863,8 @@ export class Tracker {
     if (outcome === 'ignored') {
       this.ignored++;
       use.ignored++;
-    } else if (outcome === 'pending') this.pending++;
+    } else if (outcome === 'moved') this.moved++;
+    else if (outcome === 'pending') this.pending++;
     else if (outcome === 'aborted') this.aborted++;
     const attempt = this.attempts.get(row);
     if (attempt !== undefined) this.end(row, attempt, outcome, time);

@@ -58,6 +58,8 @@ const summary = (d: CaptureDocument, { paint }: ExplainStyle): string[] => {
   lines.push('');
   lines.push(
     `handshakes   ${formatNumber(h.tried)} tried · ${paint('green', `${formatNumber(h.answered)} answered`)} · ${formatNumber(h.reset)} reset · ${formatNumber(h.ignored)} ignored${
+      h.moved > 0 ? ` · ${formatNumber(h.moved)} moved to another port` : ''
+    }${
       h.aborted > 0 ? ` · ${formatNumber(h.aborted)} given up by the client` : ''
     }${h.pending > 0 ? ` · ${formatNumber(h.pending)} cut off by the end` : ''}`,
   );
