@@ -163,6 +163,7 @@ export class HttpClient implements ClientOwner, ConnectionUser, Waiter, Session 
         this.service.counters.open_requests--;
         this.fail('client');
         this.record(499, 'client', 'left the queue');
+        this.phase = 'lingering';
         this.socket.destroy();
         return;
       case 'exchange':
@@ -778,6 +779,7 @@ export class HttpClient implements ClientOwner, ConnectionUser, Waiter, Session 
     const server = this.server!;
     this.server = null;
     this.service.counters.responses[1]!++;
+    this.service.counters.open_requests--;
     this.pool.bind(server);
     this.phase = 'closed';
     this.service.sessions.delete(this);
