@@ -149,7 +149,7 @@ export class Analysis {
     const words = new Words(this.addresses);
     const start = packets === 0 ? 0 : this.first;
     const duration = packets === 0 ? 0 : this.last - this.first;
-    const uses = [...tracker.spaces()].sort((x, y) => y.peakHeld - x.peakHeld || y.tried - x.tried || x.index - y.index);
+    const uses = [...tracker.spaces.all()].sort((x, y) => y.peakHeld - x.peakHeld || y.tried - x.tried || x.index - y.index);
     const plotted: PortsOverTime[] = [];
     const add = (space: string, series: Series): void => {
       const points = tracker.timeline.points(series, Math.max(this.last, 0));
@@ -220,7 +220,7 @@ export class Analysis {
         peak_held: use.peakHeld,
         shortest_reuse: Number.isFinite(use.shortestReuse) ? use.shortestReuse : null,
       })),
-      sources_total: uses.length + tracker.droppedSpaces,
+      sources_total: uses.length + tracker.spaces.dropped,
       ports_over_time: plotted,
     };
   }

@@ -114,7 +114,7 @@ export class Explainer implements TrackerSink {
 
   finish(): Explanation {
     const { tracker } = this;
-    const uses = tracker.spaces();
+    const uses = tracker.spaces.all();
     const of = background(tracker.carrying, tracker.repeated, uses.length, tracker.tried);
     const buckets: Bucket[] = [...this.settled.values()];
     for (const bucket of this.settled.values()) if (bucket.code === 'time_wait_accepted') bucket.count = bucket.use.timeWaitAccepted;

@@ -1,9 +1,8 @@
 /**
- * Follows every 4-tuple through its incarnations. One call per segment; what is ordinary stays in typed arrays, what is not
- * becomes an `Attempt` handed to the sink when it is over.
+ * One state machine, and so one long file: the rules for a segment in each state of a connection are here and nowhere else.
  *
- * This file is over 400 lines because it is one state machine: the states are in `incarnations.ts`, the rules for a segment in
- * each of them are here and nowhere else.
+ * Follows every 4-tuple through its incarnations. One call per segment; what is ordinary stays in typed arrays, what is not
+ * becomes an `Attempt` handed to the sink when it is over. States and columns are in `incarnations.ts`.
  *
  *   SYN ─▶ SYN_SENT ─▶ ANSWERED ─▶ OPEN ─▶ HALF_CLOSED ─▶ CLOSED ─(60 s)▶ port free ─(60 s)▶ forgotten
  *             │ RST        └──────────┴──── RST ─▶ RESET
@@ -11,10 +10,12 @@
  *             └─(130 s)▶ ABANDONED
  */
 import { ACK, FIN, RST, type Segment, SYN } from '../decode/segment.ts';
-import { type Attempt, type HeldState, logPacket, type Outcome, type Previous } from './attempt.ts';
+import { type Attempt, logPacket, type Outcome } from './attempt.ts';
+import { heldState, previousOf } from './earlier.ts';
 import * as R from './incarnations.ts';
 import { Incarnations } from './incarnations.ts';
-import { Destination, PortUse } from './port-use.ts';
+import type { PortUse } from './port-use.ts';
+import { Spaces } from './spaces.ts';
 import { type Series, Timeline } from './timeline.ts';
 import { TupleTable } from './tuple-table.ts';
 
@@ -26,8 +27,6 @@ export const remembered = 120;
 export const longestAttempt = 130;
 /** The same segment again within this is the capture's doing (two interfaces, a bridge), not a retry. */
 const duplicateWithin = 0.001;
-/** Port spaces that are kept whatever came of them. Beyond, those without an answered handshake go when nothing of them is under way. */
-const mostSpaces = 100_000;
 /** The two sides of a NAT see one SYN within this, clocks of two capturing hosts included. */
 const pairWithin = 5;
 
@@ -41,12 +40,7 @@ export interface TrackerSink {
 export class Tracker {
   readonly segment: Segment;
   readonly incarnations: Incarnations;
-  /** Port spaces by their index; null where one was dropped. */
-  private readonly uses: (PortUse | null)[] = [];
-  private readonly freeUses: number[] = [];
-  private serial = 0;
-  /** Port spaces dropped because there were too many: addresses that tried and were never answered. */
-  droppedSpaces = 0;
+  readonly spaces: Spaces;
   readonly timeline = new Timeline();
   /** Seconds since the epoch of the capture, never going back. */
   now = Number.NEGATIVE_INFINITY;
@@ -82,10 +76,6 @@ export class Tracker {
   private readonly sink: TrackerSink;
   private readonly v4: TupleTable;
   private readonly v6: TupleTable;
-  private readonly useTable: TupleTable;
-  private readonly destinationTable: TupleTable;
-  private readonly destinations: (Destination | null)[] = [];
-  private readonly freeDestinations: number[] = [];
   /**
    * The last SYNs (row, generation, sequence number) by destination and initial sequence number, which a NAT leaves as they are. A slot is
    * overwritten by the next SYN that lands in it: the two sides of a translation are milliseconds apart.
@@ -106,8 +96,7 @@ export class Tracker {
     this.total = this.timeline.add()!;
     this.v4 = new TupleTable(seed, capacity);
     this.v6 = new TupleTable(seed);
-    this.useTable = new TupleTable(seed);
-    this.destinationTable = new TupleTable(seed);
+    this.spaces = new Spaces(seed);
   }
 
   /** Takes in `segment`. */
@@ -202,7 +191,7 @@ export class Tracker {
       now.ints[i + R.STAMP + side] = timestamp;
       now.ints[i + R.STATE]! |= R.STAMPED << side;
     }
-    const use = this.uses[now.ints[i + R.USE]!]!;
+    const use = this.spaces.at(now.ints[i + R.USE]!);
     use.tried++;
     use.syns++;
     if (previous >= 0) {
@@ -234,7 +223,7 @@ export class Tracker {
       this.midstream--;
       this.tried++;
       this.answered++;
-      const use = this.uses[ints[i + R.USE]!]!;
+      const use = this.spaces.at(ints[i + R.USE]!);
       use.tried++;
       use.answered++;
       use.syns++;
@@ -264,7 +253,7 @@ export class Tracker {
     this.retried++;
     ints[i + R.SYNS]!++;
     doubles[d + R.LAST_SYN_TIME] = this.segment.time;
-    this.uses[ints[i + R.USE]!]!.syns++;
+    this.spaces.at(ints[i + R.USE]!).syns++;
     if (hasTimestamp) ints[i + R.STAMP + side] = timestamp;
     if (state === R.ANSWERED) {
       // Answered, and the answer was lost behind the point of capture.
@@ -314,7 +303,7 @@ export class Tracker {
     const o = other * R.intStride;
     if (!same || other === row || !this.incarnations.alive(other, generation) || ints[o + R.SYN_SEQ] !== seq || ints[o + R.PAIR] !== -1)
       return;
-    const theirs = this.uses[ints[o + R.USE]!]!;
+    const theirs = this.spaces.at(ints[o + R.USE]!);
     if (theirs.destination !== use.destination) return;
     if (Math.abs(this.segment.time - doubles[other * R.doubleStride + R.LAST_SYN_TIME]!) >= pairWithin) return;
     if (theirs === use) {
@@ -396,14 +385,19 @@ export class Tracker {
     ints[i + R.STATE] = (ints[i + R.STATE]! & ~R.STATE_MASK) | R.ANSWERED;
     this.answered++;
     this.carrying++;
-    const use = this.uses[ints[i + R.USE]!]!;
+    const use = this.spaces.at(ints[i + R.USE]!);
     use.answered++;
     use.destination.accept(this.segment.time);
     const previous = ints[i + R.PREVIOUS]!;
     const kept = previous >= 0 && this.incarnations.alive(previous, ints[i + R.PREVIOUS_GENERATION]!);
     const p = previous * R.doubleStride;
     const idle = kept ? doubles[d + R.SYN_TIME]! - Math.max(doubles[p + R.LAST_TIME]!, doubles[p + R.LAST_TIME + 1]!) : 0;
-    if (kept && idle < timeWait && (ints[i + R.STATE]! & R.WATCHED) === 0 && this.heldState(previous, 1 - side) === 'time_wait') {
+    if (
+      kept &&
+      idle < timeWait &&
+      (ints[i + R.STATE]! & R.WATCHED) === 0 &&
+      heldState(this.incarnations, previous, 1 - side) === 'time_wait'
+    ) {
       use.timeWaitAccepted++;
       if (this.sink.wantsAccepted(use)) {
         use.examples++;
@@ -513,7 +507,7 @@ export class Tracker {
     }
     ints[i + R.STATE] = (word & ~(R.STATE_MASK | R.COUNTED_OPEN)) | R.CLOSED | (R.HAS_FIN << side);
     this.closing(row);
-    if (word & R.COUNTED_OPEN) this.uses[ints[i + R.USE]!]!.open--;
+    if (word & R.COUNTED_OPEN) this.spaces.at(ints[i + R.USE]!).open--;
     this.queueForgetting(row);
   }
 
@@ -592,7 +586,7 @@ export class Tracker {
   private refuse(row: number): void {
     const { ints } = this.incarnations;
     const i = row * R.intStride;
-    const use = this.uses[ints[i + R.USE]!]!;
+    const use = this.spaces.at(ints[i + R.USE]!);
     this.reset++;
     use.reset++;
     use.destination.refuse();
@@ -632,7 +626,7 @@ export class Tracker {
     doubles[d + R.LAST_TIME + 1 - from] = Number.NEGATIVE_INFINITY;
     const clientPort = client === 0 ? ports >>> 16 : ports & 0xffff;
     const serverPort = client === 0 ? ports & 0xffff : ports >>> 16;
-    const use = this.useOf(family, client === 0 ? a : b, client === 0 ? b : a, serverPort);
+    const use = this.spaces.of(family, client === 0 ? a : b, client === 0 ? b : a, serverPort);
     ints[i + R.USE] = use.index;
     use.rows++;
     if (use.usePort(clientPort) && state === R.SYN_SENT) {
@@ -646,51 +640,12 @@ export class Tracker {
     return row;
   }
 
-  private useOf(family: number, source: number, address: number, port: number): PortUse {
-    const key = port | (family === 6 ? 0x10000 : 0);
-    const known = this.useTable.get(source, address, key);
-    if (known >= 0) return this.uses[known]!;
-    let index = this.destinationTable.get(address, key, 0);
-    if (index < 0) {
-      index = this.freeDestinations.pop() ?? this.destinations.length;
-      this.destinations[index] = new Destination();
-      this.destinationTable.set(address, key, 0, index);
-    }
-    const at = this.freeUses.pop() ?? this.uses.length;
-    const use = new PortUse(at, this.serial++, family, source, address, port, this.destinations[index]!);
-    use.destination.spaces++;
-    this.uses[at] = use;
-    this.useTable.set(source, address, key, at);
-    return use;
-  }
-
-  /** Every port space that is kept. */
-  spaces(): readonly PortUse[] {
-    return this.uses.filter((use) => use !== null);
-  }
-
-  /** Drops a space nobody was answered in, if there are too many: a flood of forged sources must not be remembered whole. */
-  private dropSpace(use: PortUse): void {
-    if (this.uses.length - this.freeUses.length <= mostSpaces || use.answered > 0 || use.series !== null) return;
-    const { source, destinationAddress: address, destinationPort: port, family, destination } = use;
-    const key = port | (family === 6 ? 0x10000 : 0);
-    this.useTable.delete(source, address, key);
-    this.uses[use.index] = null;
-    this.freeUses.push(use.index);
-    this.droppedSpaces++;
-    if (--destination.spaces > 0 || destination.accepted > 0) return;
-    const index = this.destinationTable.get(address, key, 0);
-    this.destinationTable.delete(address, key, 0);
-    this.destinations[index] = null;
-    this.freeDestinations.push(index);
-  }
-
   /** Counts the port of `row` as open, held and used. */
   private count(row: number): void {
     const { ints } = this.incarnations;
     const i = row * R.intStride;
     const word = ints[i + R.STATE]!;
-    const use = this.uses[ints[i + R.USE]!]!;
+    const use = this.spaces.at(ints[i + R.USE]!);
     if ((word & R.COUNTED_OPEN) === 0) use.take();
     if ((word & R.COUNTED_MINUTE) === 0) use.inMinute++;
     if ((word & R.COUNTED_TWO_MINUTES) === 0) use.inTwoMinutes++;
@@ -721,7 +676,7 @@ export class Tracker {
     const less = word & what;
     if (less === 0) return;
     ints[i + R.STATE] = word & ~what;
-    const use = this.uses[ints[i + R.USE]!]!;
+    const use = this.spaces.at(ints[i + R.USE]!);
     if (less & R.COUNTED_OPEN) use.open--;
     if (less & R.COUNTED_MINUTE) use.inMinute--;
     if (less & R.COUNTED_TWO_MINUTES) use.inTwoMinutes--;
@@ -746,7 +701,7 @@ export class Tracker {
     const fin = (word & (R.HAS_FIN << client)) === 0 ? 0 : 1;
     // By sequence numbers, so that it holds for captures without the data packets too.
     const sent = (ints[i + R.NEXT + client]! - ints[i + R.SYN_SEQ]! - 1 - fin) | 0;
-    const use = this.uses[ints[i + R.USE]!]!;
+    const use = this.spaces.at(ints[i + R.USE]!);
     const began = doubles[row * R.doubleStride + R.SYN_TIME]!;
     if (sent > 0) use.destination.worked++;
     else if (this.segment.time - began < 5) use.beat(began, false);
@@ -769,9 +724,9 @@ export class Tracker {
       table.delete(ints[i + R.KEY_A]!, ints[i + R.KEY_B]!, ints[i + R.PORTS]!);
     const earlier = ints[i + R.PREVIOUS]!;
     const generation = ints[i + R.PREVIOUS_GENERATION]!;
-    const use = this.uses[ints[i + R.USE]!]!;
+    const use = this.spaces.at(ints[i + R.USE]!);
     this.incarnations.remove(row);
-    if (--use.rows === 0) this.dropSpace(use);
+    if (--use.rows === 0) this.spaces.leave(use);
     if (this.incarnations.alive(earlier, generation)) this.forget(earlier);
   }
 
@@ -828,11 +783,11 @@ export class Tracker {
     const kept = this.incarnations.alive(previous, ints[i + R.PREVIOUS_GENERATION]!);
     const startedAt = doubles[d + R.SYN_TIME]!;
     const attempt: Attempt = {
-      use: this.uses[ints[i + R.USE]!]!,
+      use: this.spaces.at(ints[i + R.USE]!),
       clientPort: client === 0 ? ints[i + R.PORTS]! >>> 16 : ints[i + R.PORTS]! & 0xffff,
       isn: ints[i + R.SYN_SEQ]!,
       stamp: (word & (R.STAMPED << client)) === 0 ? null : ints[i + R.SYN_STAMP]!,
-      previous: kept ? this.previous(previous, client) : null,
+      previous: kept ? previousOf(this.incarnations, previous, client) : null,
       startedAt,
       packets: [{ ref: doubles[d + R.SYN_REF]!, time: startedAt, from: 'client', flags: SYN, seq: ints[i + R.SYN_SEQ]!, ack: 0 }],
       omitted: 0,
@@ -859,7 +814,7 @@ export class Tracker {
 
   /** Ends a handshake that was not answered, followed or not. */
   private conclude(row: number, outcome: Outcome, time: number): void {
-    const use = this.uses[this.incarnations.ints[row * R.intStride + R.USE]!]!;
+    const use = this.spaces.at(this.incarnations.ints[row * R.intStride + R.USE]!);
     if (outcome === 'ignored') {
       this.ignored++;
       use.ignored++;
@@ -881,7 +836,7 @@ export class Tracker {
     const pair = ints[i + R.PAIR]!;
     if (this.incarnations.alive(pair, ints[i + R.PAIR_GENERATION]!)) {
       const p = pair * R.intStride;
-      const use = this.uses[ints[p + R.USE]!]!;
+      const use = this.spaces.at(ints[p + R.USE]!);
       const port = (ints[p + R.STATE]! & R.CLIENT_B) === 0 ? ints[p + R.PORTS]! >>> 16 : ints[p + R.PORTS]! & 0xffff;
       if (ints[i + R.STATE]! & R.INNER) attempt.translated = { use, port, at: doubles[pair * R.doubleStride + R.SYN_TIME]! };
       else attempt.behind = { use, port };
@@ -889,53 +844,6 @@ export class Tracker {
     this.attempts.delete(row);
     ints[i + R.STATE]! &= ~R.WATCHED;
     this.sink.attempt(attempt);
-  }
-
-  /** What the destination holds of `row`, by what the capture shows, for a client on `side`. */
-  private heldState(row: number, side: number): HeldState {
-    const { ints } = this.incarnations;
-    const word = ints[row * R.intStride + R.STATE]!;
-    const server = 1 - side;
-    const closer = (word & R.CLOSER_B) === 0 ? 0 : 1;
-    switch (word & R.STATE_MASK) {
-      case R.ANSWERED:
-      case R.OPEN:
-        return 'established';
-      case R.HALF_CLOSED:
-        return closer === server ? 'fin_wait' : 'close_wait';
-      case R.CLOSED:
-        if (closer === server) return (word & (R.FIN_ACKED << server)) === 0 ? 'closing' : 'time_wait';
-        return (word & (R.FIN_ACKED << server)) === 0 ? 'last_ack' : 'closed';
-      case R.RESET:
-        return 'reset';
-      default:
-        return 'none';
-    }
-  }
-
-  private previous(row: number, side: number): Previous {
-    const { ints, doubles } = this.incarnations;
-    const i = row * R.intStride;
-    const d = row * R.doubleStride;
-    const word = ints[i + R.STATE]!;
-    const latest = doubles[d + R.LAST_TIME]! >= doubles[d + R.LAST_TIME + 1]! ? 0 : 1;
-    const closer = (word & R.CLOSER_B) === 0 ? 0 : 1;
-    const state = this.heldState(row, side);
-    const hasFin = (word & (R.HAS_FIN << closer)) !== 0;
-    const by = (s: number): 'client' | 'server' => (s === side ? 'client' : 'server');
-    return {
-      state,
-      midstream: (word & R.MIDSTREAM) !== 0,
-      opened: doubles[d + R.SYN_REF]!,
-      openedAt: doubles[d + R.SYN_TIME]!,
-      last: doubles[d + R.LAST_REF]!,
-      lastAt: doubles[d + R.LAST_TIME + latest]!,
-      closer: state === 'reset' ? by((word & R.RESET_BY_B) === 0 ? 0 : 1) : hasFin ? by(closer) : null,
-      closing: state === 'reset' || hasFin ? doubles[d + R.CLOSING_REF]! : 0,
-      closingAt: doubles[d + R.CLOSING_TIME]!,
-      expected: ints[i + R.NEXT + side]!,
-      stamp: (word & (R.STAMPED << side)) === 0 ? null : ints[i + R.STAMP + side]!,
-    };
   }
 
   /** The capture is over: what is still under way ends as it stands. */
