@@ -37,15 +37,25 @@ export const timeWait = async (rate: number, seconds: number): Promise<TimeWait>
     await proxy.reload(configuration(sources));
     const between = await during;
     const before = await early();
+    // An address shows its use for as long as its ports cool, so it is looked for while they do.
+    const used = new Set<string>();
+    let over = false;
+    const watching = (async (): Promise<void> => {
+      while (!over) {
+        for (const row of (await proxy.show('snat_pools'))[0]!.use) if (row.used + row.cooling > 0) used.add(row.address);
+        await new Promise((next) => setTimeout(next, 200));
+      }
+    })();
     const many = await clients.order({ kind: 'rate', rate, seconds, path: '/', timeout: 5000 });
+    over = true;
+    await watching;
     const with320 = (await early()) - before;
-    const use = (await proxy.show('snat_pools'))[0]!.use;
     const opened = (await proxy.show('pools'))[0]!.servers[0]!.new_established_conns;
     await Promise.all([clients.end(), backend.end(), proxy.end()]);
     return {
       statuses: [tally(few), tally(between), tally(many)],
       early: [with64, with320],
-      addresses: new Set(use.filter((row) => row.used + row.cooling > 0).map((row) => row.address)).size,
+      addresses: used.size,
       opened,
     };
   } finally {
