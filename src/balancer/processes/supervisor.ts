@@ -138,6 +138,7 @@ class Supervisor implements Front {
 
   async stop(grace: number): Promise<void> {
     this.stopping = true;
+    if (grace > 0) this.engine.events.add('stopping', 'balancer', null, `up to ${grace} s for open requests`);
     for (const key of [...this.holders.keys()]) this.dropHolder(key);
     const gone = [...this.workers.values()].map(({ child }) => new Promise<void>((resolve) => child.once('exit', () => resolve())));
     this.tell({ to: 'stop', grace });
