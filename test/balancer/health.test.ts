@@ -8,7 +8,7 @@ import { connectFailure, streamFailure } from '../../src/balancer/failure.ts';
 import { type MonitorPorts, probe, type Question, type Target } from '../../src/balancer/health/probe.ts';
 import { PortLedger } from '../../src/core/port-ledger.ts';
 import { until } from '../support/poll.ts';
-import { balancer, file, freePort, Raw, rawServer } from './support/balancer.ts';
+import { balancer, file, freePort, Raw, rawServer, sourcePorts } from './support/balancer.ts';
 
 const stops: (() => unknown)[] = [];
 afterEach(async () => {
@@ -48,13 +48,13 @@ describe('a probe', () => {
     const server = await rawServer(() => {});
     stops.push(() => server.stop());
     expect(await probe(at(server.port), tcp, null)).toMatchObject({ class: 'up', collisions: 0 });
-    const base = await freePort();
+    const base = await sourcePorts(4);
     const { ports } = ledger([base, base + 3]);
     for (let i = 0; i < 100; i++) expect((await probe(at(server.port), tcp, ports)).class).toBe('up');
   });
 
   test('of a closed port is refused, after other ports were tried', async () => {
-    const base = await freePort();
+    const base = await sourcePorts(4);
     const { ports } = ledger([base, base + 3]);
     const result = await probe(at(await freePort()), tcp, ports);
     expect(result).toMatchObject({ class: 'refused', collisions: 0 });
@@ -108,7 +108,7 @@ describe('a probe', () => {
     const taken = ledger([holder.port, holder.port]);
     expect(await probe(at(server.port), tcp, taken.ports)).toMatchObject({ class: 'local' });
     expect(taken.ledger.stats(performance.now() / 1000)[0]!.monitor_used).toBe(0);
-    const base = await freePort();
+    const base = await sourcePorts(4);
     expect(await probe(at(server.port), tcp, ledger([base, base], '203.0.113.77').ports)).toMatchObject({ class: 'local' });
     const one = ledger([base, base]);
     one.ports.acquire(at(server.port).key, false);

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { connect as tlsConnect } from 'node:tls';
 import { afterEach, describe, expect, test } from 'vitest';
 import { until } from '../support/poll.ts';
-import { balancer, file, freePort, Raw, type Running, rawServer } from './support/balancer.ts';
+import { balancer, file, freePort, Raw, type Running, rawServer, sourcePorts } from './support/balancer.ts';
 
 const stops: (() => unknown)[] = [];
 afterEach(async () => {
@@ -114,7 +114,7 @@ describe('one-to-one', () => {
 
   test('an idle connection is evicted for a client that asks, when ports are short', async () => {
     const backend = await counting();
-    const ports = await freePort();
+    const ports = await sourcePorts(2);
     const running = await start((port) =>
       file(port, [backend.port], {
         ...oneToOne,

@@ -10,7 +10,7 @@ import type { BalancerState } from '../../src/balancer/engine.ts';
 import { kernelTest } from '../support/netns.ts';
 import { until } from '../support/poll.ts';
 import { bundled, Program } from './stories/program.ts';
-import { freePort, Raw, rawServer } from './support/balancer.ts';
+import { freePort, Raw, rawServer, sourcePorts } from './support/balancer.ts';
 
 let program = '';
 let folder = '';
@@ -61,10 +61,10 @@ const cli = (...args: string[]): { readonly code: number; readonly out: string; 
   }
 };
 
-/** Two ports for a service and a base for SNAT ports, different for every test file that runs meanwhile. */
-const sourcePorts = async (count: number): Promise<string> => {
-  const base = 10_000 + ((process.pid * 37 + counter * 613) % 18_000);
-  return `${base}-${base + count - 1}`;
+/** `count` source ports, as the file names them. */
+const sourceRange = async (count: number): Promise<string> => {
+  const low = await sourcePorts(count);
+  return `${low}-${low + count - 1}`;
 };
 
 /** An HTTP server that notes how often it saw each URL. */
@@ -140,7 +140,7 @@ describe('under load, nothing is lost and nothing is asked twice', () => {
   test.each(['1', '2'])(
     'across 200 reloads, server flaps and changes of SNAT addresses, with %s workers',
     async (workers) => {
-      const [port, a, b, ports] = [await freePort(), await counted(), await counted(), await sourcePorts(64)];
+      const [port, a, b, ports] = [await freePort(), await counted(), await counted(), await sourceRange(64)];
       const yaml = (i: number): string =>
         service(
           port,
@@ -208,7 +208,7 @@ describe('under load, nothing is lost and nothing is asked twice', () => {
   });
 
   test('two workers share one source port: it travels between them', async () => {
-    const [port, backend, ports] = [await freePort(), await counted(() => 5), await sourcePorts(1)];
+    const [port, backend, ports] = [await freePort(), await counted(() => 5), await sourceRange(1)];
     const balancer = await start(
       service(
         port,

@@ -158,8 +158,9 @@ export class Tunnel implements ClientOwner, ConnectionUser, Waiter, Session {
 
   clientEnded(): void {
     this.clientDone = true;
-    if (this.waiting && this.ahead === null) {
-      // Nothing was said and nothing more will be: its place is free.
+    if (this.waiting) {
+      // What it has said is still to be passed on; if that is nothing, its place is free. Until then the queue's patience counts.
+      if (this.ahead !== null) return;
       this.leaveQueue();
       this.socket.destroy();
       return;
@@ -248,6 +249,10 @@ export class Tunnel implements ClientOwner, ConnectionUser, Waiter, Session {
   private end(cause: Cause | null, reason: string): void {
     if (this.over) return;
     this.over = true;
+    if (this.waiting) {
+      this.waiting = false;
+      this.pool.leave(this);
+    }
     this.service.sessions.delete(this);
     if (this.service.settings.type === 'tcp') this.service.counters.open_requests--;
     else this.service.counters.tunnels--;

@@ -14,6 +14,22 @@ export const freePort = (): Promise<number> =>
     });
   });
 
+let nextSource = 0;
+/** The first of `count` ports that nobody listens on, outside the range that the kernel chooses from: for a SNAT pool. */
+export const sourcePorts = async (count: number): Promise<number> => {
+  const free = (port: number): Promise<boolean> =>
+    new Promise((resolve) => {
+      const probe = createServer()
+        .once('error', () => resolve(false))
+        .listen(port, '127.0.0.1', () => probe.close(() => resolve(true)));
+    });
+  for (;;) {
+    const low = 10_000 + ((process.pid * 911 + nextSource++ * 127) % 22_000);
+    const all = await Promise.all(Array.from({ length: count }, (_, i) => free(low + i)));
+    if (all.every((ok) => ok)) return low;
+  }
+};
+
 export interface Running {
   readonly engine: EmbeddedEngine;
   readonly port: number;

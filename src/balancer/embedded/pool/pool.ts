@@ -291,6 +291,7 @@ export class Pool implements ConnectionOwner {
     if (connection.lease !== null) this.snat?.present(connection.lease.address);
     server.counters.collisions += connection.refusedBefore;
     server.refusals = 0;
+    this.taken = 0;
     const waiter = this.waiters.get(connection);
     if (waiter === undefined) {
       server.load++;
