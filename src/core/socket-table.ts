@@ -93,7 +93,10 @@ export class AddressTable {
   }
 }
 
-/** The columns. Row `i` of each belongs to one socket; rows `0..count-1` are filled. */
+/**
+ * The columns. Row `i` of each belongs to one socket; rows `0..count-1` are filled. Rows not filled yet hold zero, `silent` and
+ * `acked` UNKNOWN: a decoder writes only what the kernel said.
+ */
 export class SocketTable {
   readonly addresses = new AddressTable();
   count = 0;
@@ -129,8 +132,8 @@ export class SocketTable {
     this.inode = new Uint32Array(n);
     this.uid = new Uint32Array(n);
     this.cookie = new Uint32Array(n);
-    this.silent = new Uint32Array(n);
-    this.acked = new Uint32Array(n);
+    this.silent = new Uint32Array(n).fill(UNKNOWN);
+    this.acked = new Uint32Array(n).fill(UNKNOWN);
   }
 
   /** Room for `rows` more. */
@@ -152,7 +155,7 @@ export class SocketTable {
     this.inode = bigger(this.inode, new Uint32Array(n));
     this.uid = bigger(this.uid, new Uint32Array(n));
     this.cookie = bigger(this.cookie, new Uint32Array(n));
-    this.silent = bigger(this.silent, new Uint32Array(n));
-    this.acked = bigger(this.acked, new Uint32Array(n));
+    this.silent = bigger(this.silent, new Uint32Array(n).fill(UNKNOWN));
+    this.acked = bigger(this.acked, new Uint32Array(n).fill(UNKNOWN));
   }
 }

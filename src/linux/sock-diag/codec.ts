@@ -3,7 +3,7 @@
  * Byte order and units are converted here and nowhere else.
  */
 import { PlimsollError } from '../../core/errors.ts';
-import { SocketFlag, type SocketTable, UNKNOWN } from '../../core/socket-table.ts';
+import { SocketFlag, type SocketTable } from '../../core/socket-table.ts';
 import { TcpState } from '../../core/tcp-state.ts';
 import { encodeRequest, type Frames, type NetlinkBuffer, NLM_F_DUMP, NLM_F_REQUEST } from '../netlink/frames.ts';
 
@@ -16,6 +16,8 @@ export const TCPDIAG_GETSOCK = 18;
 const INET_DIAG_INFO = 2;
 const INET_DIAG_SKV6ONLY = 11;
 const MESSAGE_BYTES = 72;
+/** Header and the part of tcp_info that is read. */
+const INFO_LEAST = 4 + 60;
 const AF_INET = 2;
 const AF_INET6 = 10;
 const TCPI_OPT_TIMESTAMPS = 1;
@@ -41,7 +43,7 @@ const swap16 = (value: number): number => ((value & 0xff) << 8) | ((value >>> 8)
 export const decodeSockets = (frames: Frames, buffer: NetlinkBuffer, length: number, table: SocketTable): void => {
   table.reserve(Math.ceil(length / (16 + MESSAGE_BYTES)));
   const w = buffer.words;
-  const { state, flags, localPort, remotePort, local, remote, expires, inode, uid, cookie, silent, acked, addresses } = table;
+  const { state, flags, localPort, remotePort, local, remote, expires, inode, uid, cookie, addresses } = table;
   let lastLocal = -1;
   let lastLocalId = 0;
   let lastRemote = -1;
@@ -70,7 +72,6 @@ export const decodeSockets = (frames: Frames, buffer: NetlinkBuffer, length: num
       }
       local[row] = lastLocalId;
       remote[row] = lastRemoteId;
-      flags[row] = 0;
     } else if (family === AF_INET6) {
       local[row] = addresses.intern(w[word + 2]!, w[word + 3]!, w[word + 4]!, w[word + 5]!);
       remote[row] = addresses.intern(w[word + 6]!, w[word + 7]!, w[word + 8]!, w[word + 9]!);
@@ -80,28 +81,43 @@ export const decodeSockets = (frames: Frames, buffer: NetlinkBuffer, length: num
     expires[row] = w[word + 13]!;
     uid[row] = w[word + 16]!;
     inode[row] = w[word + 17]!;
-    silent[row] = UNKNOWN;
-    acked[row] = UNKNOWN;
     table.count = row + 1;
     if (bytes > MESSAGE_BYTES) decodeAttributes(buffer, word + MESSAGE_BYTES / 4, bytes - MESSAGE_BYTES, table, row);
     row++;
   }
 };
 
+/** Where the last live socket had its tcp_info: in words from the first attribute, and that attribute's header. The next has it there too. */
+let infoOffset = 0;
+let infoHeader = 0;
+
+/** tcp_info at word `at`: options in byte 5, last_data_sent at 44, last_data_recv at 52, last_ack_recv at 56; all times in ms. */
+const takeInfo = (w: Uint32Array, at: number, table: SocketTable, row: number): void => {
+  table.flags[row] = table.flags[row]! | SocketFlag.info | ((w[at + 1]! >>> 8) & TCPI_OPT_TIMESTAMPS ? SocketFlag.timestamps : 0);
+  table.silent[row] = Math.min(w[at + 11]!, w[at + 13]!);
+  table.acked[row] = w[at + 14]!;
+};
+
 const decodeAttributes = (buffer: NetlinkBuffer, word: number, bytes: number, table: SocketTable, row: number): void => {
   const w = buffer.words;
-  let at = word;
   const end = word + (bytes >>> 2);
+  const state = table.state[row];
+  if (state === TcpState.timeWait) return;
+  const guess = word + infoOffset;
+  if (state === TcpState.established && infoHeader !== 0 && guess + (INFO_LEAST >>> 2) <= end && w[guess] === infoHeader) {
+    takeInfo(w, guess + 1, table, row);
+    return;
+  }
+  let at = word;
   while (at < end) {
     const size = w[at]! & 0xffff;
     if (size < 4 || size > (end - at) * 4)
       throw new PlimsollError('netlink_malformed', { offset: at * 4, reason: `an attribute of ${size} bytes` });
     const type = (w[at]! >>> 16) & 0x3fff;
-    if (type === INET_DIAG_INFO && size >= 4 + 60) {
-      // tcp_info: options at byte 5, last_data_sent at 44, last_data_recv at 52, last_ack_recv at 56; all times in ms.
-      table.flags[row] = table.flags[row]! | SocketFlag.info | ((w[at + 2]! >>> 8) & TCPI_OPT_TIMESTAMPS ? SocketFlag.timestamps : 0);
-      table.silent[row] = Math.min(w[at + 1 + 11]!, w[at + 1 + 13]!);
-      table.acked[row] = w[at + 1 + 14]!;
+    if (type === INET_DIAG_INFO && size >= INFO_LEAST) {
+      infoOffset = at - word;
+      infoHeader = w[at]!;
+      takeInfo(w, at + 1, table, row);
     } else if (type === INET_DIAG_SKV6ONLY && size >= 5 && (w[at + 1]! & 0xff) === 1) {
       table.flags[row] = table.flags[row]! | SocketFlag.v6only;
     }

@@ -3,7 +3,7 @@
  * sockets, to peers' timestamps and to how long a connection has been silent.
  */
 import { readFileSync } from 'node:fs';
-import { SocketFlag, SocketTable, UNKNOWN } from '../../core/socket-table.ts';
+import { SocketFlag, SocketTable } from '../../core/socket-table.ts';
 import type { HostRoot } from '../proc.ts';
 
 /** The kernel prints times in clock ticks of 1/100 s whatever HZ is (USER_HZ). */
@@ -41,8 +41,6 @@ export const parseProcTcp = (text: string, table: SocketTable): void => {
     // No cookie here: a live socket's inode tells one connection from the next just as well.
     table.cookie[row] = table.inode[row]!;
     table.flags[row] = match[1]!.length === 32 ? SocketFlag.v6 : 0;
-    table.silent[row] = UNKNOWN;
-    table.acked[row] = UNKNOWN;
   }
 };
 
