@@ -465,7 +465,10 @@ export class Pool implements ConnectionOwner {
         const s = servers[i]!;
         const open = s.open && (waiter.avoid === null || !waiter.avoid.has(s));
         any ||= open;
-        s.available = open && (waiter.exclusive ? !s.short || s.idle.length > 0 : s.idle.length > 0 || (!s.short && this.mayOpen(s)));
+        const idles = s.idle.length > 0;
+        // Who needs a fresh connection gets nothing from an idle one but its room: without a port it has to wait.
+        if (waiter.fresh) s.available = open && !s.short && (waiter.exclusive || idles || this.mayOpen(s));
+        else s.available = open && (idles || (!s.short && (waiter.exclusive || this.mayOpen(s))));
         possible ||= s.available;
       }
       if (!any) {
