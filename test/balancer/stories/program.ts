@@ -9,8 +9,8 @@ import { until } from '../../support/poll.ts';
 
 const root = process.cwd();
 
-/** A folder that is gone when this process ends. */
-export const scratch = mkdtempSync(join(tmpdir(), 'plimsoll-stories-'));
+/** A folder that is gone when this process ends, or, where it is killed, after the run (test/support/global.ts). */
+export const scratch = mkdtempSync(join(tmpdir(), `plimsoll-stories-${process.pid}-`));
 process.on('exit', () => rmSync(scratch, { recursive: true, force: true }));
 
 const built = new Map<string, Promise<string>>();
