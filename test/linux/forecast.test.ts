@@ -5,9 +5,9 @@ import type { PortSpace } from '../../src/core/port-space.ts';
 import { timerGranule } from '../../src/core/timer-tick.ts';
 import { churn } from '../support/churn.ts';
 import { connectSpace, diagnoseNamespace, spacesOf, viewOf } from '../support/look.ts';
-import { kernelTest, type Namespace, namespace } from '../support/netns.ts';
+import { kernelTest, linked, type Namespace, namespace } from '../support/netns.ts';
 import { until } from '../support/poll.ts';
-import { close, listen, open } from '../support/sockets.ts';
+import { acceptAll, close, listen, open, openUntilFailure, reset, send } from '../support/sockets.ts';
 
 const A = '10.66.0.1';
 const LONG = 150_000;
@@ -230,7 +230,6 @@ describe.concurrent('a remedy’s promise is kept within 5 %', () => {
       return Array.from({ length: 85 }, (_, i) => open(A, i < 55 ? 80 : 81, { bind: [A, 0], reuseAddress: true }));
     });
     const { effect } = await remedyOf(ns, 'bind_address_no_port');
-    const { reset } = await import('../support/sockets.ts');
     reset(...fds);
     ns.run(() => {
       for (let i = 0; i < 85; i++) open(A, i < 55 ? 80 : 81, { bind: [A, 0], noPort: true });
@@ -268,6 +267,77 @@ describe.concurrent('a remedy’s promise is kept within 5 %', () => {
     const space = spaceNow(ns);
     expect(Math.abs(space.capacity - wide.effect.capacity) / wide.effect.capacity).toBeLessThanOrEqual(0.05);
     expect(space.blocked).toBeGreaterThan(0);
+  });
+
+  kernelTest('one more endpoint of the destination doubles what can be opened', async () => {
+    const ns = namespace({ range: [40000, 40099], addresses: [A] });
+    ns.run(() => {
+      listen(A, 80);
+      listen(A, 81);
+      for (let i = 0; i < 85; i++) open(A, 80);
+    });
+    const { effect } = await remedyOf(ns, 'add_destinations');
+    const more = ns.run(() => openUntilFailure(A, 80).fds.length + openUntilFailure(A, 81).fds.length);
+    expect(85 + more).toBe(effect.capacity);
+    expect(85 / effect.capacity).toBeCloseTo(effect.usedRatio, 5);
+  });
+
+  kernelTest('closing what the peer closed gives those ports back', async () => {
+    const ns = namespace({ range: [40000, 40099], addresses: [A] });
+    const leaked = ns.run(() => {
+      const listener = listen(A, 80);
+      for (let i = 0; i < 30; i++) send(open(A, 80), 'GET');
+      expect(acceptAll(listener)).toHaveLength(30);
+      const fds = Array.from({ length: 55 }, () => open(A, 80));
+      close(...acceptAll(listener));
+      return fds;
+    });
+    const { effect } = await remedyOf(ns, 'fix_leak');
+    close(...leaked);
+    const space = await until('the last of them to be closed', () => {
+      const now = spaceNow(ns);
+      return now.held === 30 ? now : null;
+    });
+    expect(space.usedRatio).toBeCloseTo(effect.usedRatio, 5);
+  });
+
+  kernelTest(
+    'closing idle connections, or sharing the busy ones, leaves as many ports as it says',
+    async () => {
+      const ns = namespace({ range: [40000, 40099], addresses: [A] });
+      const { idle, busy } = ns.run(() => {
+        listen(A, 80);
+        return { idle: Array.from({ length: 70 }, () => open(A, 80)), busy: Array.from({ length: 15 }, () => open(A, 80)) };
+      });
+      await until(
+        '70 of them to be silent for half a minute',
+        () => {
+          ns.run(() => {
+            for (const fd of busy) send(fd, 'x');
+          });
+          return spaceNow(ns).idleConnections === 70;
+        },
+        45_000,
+      );
+      const closing = await remedyOf(ns, 'shorten_idle_timeout');
+      const sharing = await remedyOf(ns, 'multiplexing');
+      expect(sharing.effect.usedRatio).toBe(closing.effect.usedRatio);
+      reset(...idle);
+      expect(spaceNow(ns).usedRatio).toBeCloseTo(closing.effect.usedRatio, 5);
+    },
+    LONG,
+  );
+
+  kernelTest('giving up on a destination that does not answer frees what waited for it', async () => {
+    const [client, server] = linked({ range: [40000, 40099] });
+    server.exec(
+      'nft',
+      'add table inet t; add chain inet t in { type filter hook input priority 0; }; add rule inet t in tcp dport 80 drop',
+    );
+    const fds = client.run(() => Array.from({ length: 85 }, () => open('10.77.0.2', 80, { nonBlocking: true })));
+    const { effect } = await remedyOf(client, 'check_destination');
+    close(...fds);
+    expect(connectSpace(client, '10.77.0.1', '10.77.0.2', 80).usedRatio).toBeCloseTo(effect.usedRatio, 5);
   });
 
   kernelTest(
