@@ -69,10 +69,12 @@ const peers = {
   gcc: 'gcc',
   jq: 'jq',
   strace: 'strace',
+  chromium: 'chromium',
+  promtool: 'prometheus',
 };
 
 /** Packages of those that start a service of their own. */
-const services = ['haproxy', 'nginx'];
+const services = ['haproxy', 'nginx', 'prometheus'];
 
 const onPath = (program) =>
   [...(process.env.PATH ?? '').split(':'), '/usr/sbin', '/sbin'].some((dir) => dir !== '' && existsSync(join(dir, program)));
