@@ -27,7 +27,8 @@ const byState = z.object({
   bound: count,
 });
 
-const portSpace = z.object({
+/** One entry of `port_spaces`. */
+export const portSpaceSchema = z.object({
   id: z.string(),
   kind: z.enum(['connect', 'bind', 'ledger', 'snat']),
   namespace: z.string(),
@@ -57,8 +58,12 @@ const portSpace = z.object({
   owners: z.array(owner),
 });
 
-const finding = z.object({
-  code: z.enum([...hostFindingCodes, ...captureFindingCodes]),
+export const findingCodeSchema = z.enum([...hostFindingCodes, ...captureFindingCodes]);
+export const verdictSchema = z.enum(['ok', 'warning', 'critical', 'unknown']);
+
+/** One entry of `findings`. */
+export const findingSchema = z.object({
+  code: findingCodeSchema,
   severity: z.enum(['info', 'warning', 'critical']),
   title: z.string(),
   text: z.string(),
@@ -67,7 +72,8 @@ const finding = z.object({
   remedies: z.array(z.enum(remedyCodes)),
 });
 
-const remedy = z.object({
+/** One entry of `remedies`. */
+export const remedySchema = z.object({
   code: z.enum(remedyCodes),
   subject: z.string(),
   title: z.string(),
@@ -101,15 +107,15 @@ export const reportSchema = z.object({
   interval: z.number().min(0),
   host: z.object({ name: z.string(), kernel: z.string(), tick_hz: z.number().nullable() }),
   namespaces: z.array(namespace),
-  verdict: z.enum(['ok', 'warning', 'critical', 'unknown']),
-  because: z.array(z.enum([...hostFindingCodes, ...captureFindingCodes])),
-  port_spaces: z.array(portSpace),
+  verdict: verdictSchema,
+  because: z.array(findingCodeSchema),
+  port_spaces: z.array(portSpaceSchema),
   port_spaces_unlisted: count,
   inbound: z.array(
     z.object({ namespace: z.string(), listener: z.string(), source: z.string(), used: count, limit: count, used_ratio: z.number() }),
   ),
-  findings: z.array(finding),
-  remedies: z.array(remedy),
+  findings: z.array(findingSchema),
+  remedies: z.array(remedySchema),
   ruled_out: z.array(z.string()),
   sensors: z.array(
     z.object({ name: z.string(), status: z.enum(['ok', 'absent', 'denied', 'unsupported']), duration_ms: z.number(), hint: z.string() }),

@@ -22,7 +22,8 @@ const forecastDocument = (f: Forecast) => ({
 
 const rangePair = (r: PortRange): [number, number] => [r.low, r.high];
 
-const spaceDocument = (s: PortSpace) => ({
+/** One entry of `port_spaces`. */
+export const spaceDocument = (s: PortSpace) => ({
   id: s.id,
   kind: s.kind,
   namespace: s.namespace,
@@ -75,7 +76,8 @@ const namespaceDocument = (view: NamespaceView) => {
   };
 };
 
-const remedyDocument = (r: Remedy) => ({
+/** One entry of `remedies`. */
+export const remedyDocument = (r: Remedy) => ({
   code: r.code,
   subject: r.subject,
   title: r.title,

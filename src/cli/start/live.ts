@@ -1,10 +1,8 @@
 /** A plan's beginning read off this host: two looks, one port space. */
-import { isLoopback } from '../../core/address.ts';
 import { PlimsollError } from '../../core/errors.ts';
 import { didYouMean } from '../../core/nearest.ts';
-import type { MeasuredStart } from '../../core/plan/from-space.ts';
-import { type MeasuredSpace, measurePortSpaces } from '../../core/port-spaces.ts';
-import { TIME_WAIT_SECONDS } from '../../core/timer-tick.ts';
+import { type MeasuredStart, startOf } from '../../core/plan/from-space.ts';
+import { measurePortSpaces } from '../../core/port-spaces.ts';
 import { findNamespaces } from '../../linux/netns.ts';
 import { liveRoot } from '../../linux/proc.ts';
 import { Sampler } from '../../linux/sampler.ts';
@@ -31,28 +29,6 @@ export const chooseSpace = <T>(spaces: readonly T[], idOf: (space: T) => string,
   const found = spaces.find((s) => idOf(s) === wanted);
   if (found === undefined) throw new PlimsollError('space_not_found', { id: wanted, nearest: didYouMean(wanted, spaces.map(idOf)) });
   return found;
-};
-
-/** What a plan needs of a measured space. */
-export const startOf = ({ space, view }: MeasuredSpace): MeasuredStart => {
-  const { settings } = view.sample;
-  const loopback = isLoopback(space.source) || (space.destination !== null && isLoopback(space.destination));
-  const wouldReuse = settings.twReuse === 1 || (settings.twReuse === 2 && loopback);
-  return {
-    id: space.id,
-    kind: space.kind,
-    source: space.source,
-    destination: space.destination,
-    destinations: Math.max(1, space.shared.length),
-    range: space.range,
-    blocked: space.blocked,
-    load: space.load,
-    openRate: space.openRate,
-    twReuse: settings.twReuse,
-    twReuseDelay: settings.twReuseDelay,
-    // Reuse is on and yet they last their whole life: the peer does without timestamps.
-    timestamps: settings.timestamps && !(wouldReuse && space.kind === 'connect' && space.load.timeWaitLife >= TIME_WAIT_SECONDS),
-  };
 };
 
 /** Looks twice and reads the beginning off the space asked for. */

@@ -3,7 +3,9 @@ import { isLoopback } from '../address.ts';
 import type { Load } from '../forecast.ts';
 import type { PortRange } from '../port-range.ts';
 import type { PortSpaceKind } from '../port-space.ts';
+import type { MeasuredSpace } from '../port-spaces.ts';
 import { formatDuration, formatNumber, formatRate } from '../quantity.ts';
+import { TIME_WAIT_SECONDS } from '../timer-tick.ts';
 import type { Stage } from './stage.ts';
 import { defaultSnat, defaultWorkload, type Workload } from './workload.ts';
 
@@ -24,6 +26,28 @@ export interface MeasuredStart {
   readonly twReuseDelay: number;
   readonly timestamps: boolean;
 }
+
+/** What a plan needs of a measured space. */
+export const startOf = ({ space, view }: MeasuredSpace): MeasuredStart => {
+  const { settings } = view.sample;
+  const loopback = isLoopback(space.source) || (space.destination !== null && isLoopback(space.destination));
+  const wouldReuse = settings.twReuse === 1 || (settings.twReuse === 2 && loopback);
+  return {
+    id: space.id,
+    kind: space.kind,
+    source: space.source,
+    destination: space.destination,
+    destinations: Math.max(1, space.shared.length),
+    range: space.range,
+    blocked: space.blocked,
+    load: space.load,
+    openRate: space.openRate,
+    twReuse: settings.twReuse,
+    twReuseDelay: settings.twReuseDelay,
+    // Reuse is on and yet they last their whole life: the peer does without timestamps.
+    timestamps: settings.timestamps && !(wouldReuse && space.kind === 'connect' && space.load.timeWaitLife >= TIME_WAIT_SECONDS),
+  };
+};
 
 /** Slower than one connection an hour is standing still. */
 const SLOWEST = 1 / 3600;
