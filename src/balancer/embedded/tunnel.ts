@@ -3,10 +3,11 @@
  * a side that has finished may still be answered, for `half_closed_timeout`. Each direction holds at most one read and what
  * the socket's own buffer takes, because a reader waits until its writer has drained.
  */
+
+import type { Refusal } from '../../core/http/refusal.ts';
 import type { Cause } from '../engine.ts';
 import type { Failure } from '../failure.ts';
 import type { ClientOwner, ClientSocket } from './client-socket.ts';
-import type { Refusal } from './http/refusal.ts';
 import type { Pool, Waiter } from './pool/pool.ts';
 import type { Queued } from './pool/queue.ts';
 import { hashText } from './pool/selection.ts';

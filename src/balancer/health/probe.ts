@@ -5,9 +5,9 @@
  */
 import { connect } from 'node:net';
 import { performance } from 'node:perf_hooks';
+import { Head, REFUSED } from '../../core/http/head.ts';
 import type { Ending, Lease } from '../../core/port-ledger.ts';
 import type { PortRange } from '../../core/port-range.ts';
-import { Head, REFUSED } from '../embedded/http/head.ts';
 import { connectFailure, type Failure } from '../failure.ts';
 
 export type ProbeClass = 'up' | 'refused' | 'timeout' | 'bad_response' | 'local';

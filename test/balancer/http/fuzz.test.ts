@@ -6,8 +6,8 @@ import { createServer, type Server } from 'node:http';
 import { connect } from 'node:net';
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { ChunkReader } from '../../../src/balancer/embedded/http/chunks.ts';
-import { Head, INCOMPLETE, REFUSED } from '../../../src/balancer/embedded/http/head.ts';
+import { ChunkReader } from '../../../src/core/http/chunks.ts';
+import { Head, INCOMPLETE, REFUSED } from '../../../src/core/http/head.ts';
 import { balancer, file, type Running } from '../support/balancer.ts';
 
 const budget = 6000;

@@ -8,6 +8,10 @@
  *
  * What is retried: nothing that reached a server, unless the method is idempotent and its body is still here.
  */
+
+import { Body } from '../../../core/http/body.ts';
+import { Head, INCOMPLETE, REFUSED } from '../../../core/http/head.ts';
+import { badRequest, type Refusal } from '../../../core/http/refusal.ts';
 import type { Cause } from '../../engine.ts';
 import type { Failure } from '../../failure.ts';
 import { type ClientOwner, type ClientSocket, handOver } from '../client-socket.ts';
@@ -18,9 +22,7 @@ import type { ConnectionUser, Server, ServerConnection } from '../pool/server.ts
 import { keep, readBuffer } from '../read-buffer.ts';
 import type { Service, Session } from '../service.ts';
 import { Tunnel } from '../tunnel.ts';
-import { Body } from './body.ts';
-import { Head, INCOMPLETE, REFUSED } from './head.ts';
-import { badRequest, badResponse, type Refusal, refusalResponse, timedOut, unavailable } from './refusal.ts';
+import { badResponse, refusalResponse, timedOut, unavailable } from './refusal.ts';
 
 type Phase = 'idle' | 'head' | 'waiting' | 'exchange' | 'lingering' | 'closed';
 

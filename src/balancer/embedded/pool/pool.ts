@@ -7,12 +7,14 @@
  * never the server's fault: they lead back to the queue. An RST in the handshake is tried again at once from another port:
  * if that works it was a collision. A server that cannot be reached is left out for the waiter that found out.
  */
+
+import type { Refusal } from '../../../core/http/refusal.ts';
 import type { Ending } from '../../../core/port-ledger.ts';
 import type { Cause, EventKind } from '../../engine.ts';
 import type { Failure } from '../../failure.ts';
 import { connectTimeout } from '../../failure.ts';
 import type { Clock } from '../clock.ts';
-import { badResponse, type Refusal, unavailable } from '../http/refusal.ts';
+import { badResponse, unavailable } from '../http/refusal.ts';
 import { Queue, type Queued } from './queue.ts';
 import { consistentHash, leastConnections, roundRobin } from './selection.ts';
 import { type ConnectionOwner, type Server, ServerConnection } from './server.ts';

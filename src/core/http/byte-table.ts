@@ -1,5 +1,10 @@
 /** Which bytes may stand where in an HTTP/1.1 message: one table look-up per byte (RFC 9110 5.5 and 5.6.2, RFC 3986). */
 
+/** Bytes with Node's way to read some of them as text; a Buffer is such. */
+export interface Bytes extends Uint8Array {
+  toString(encoding?: 'latin1', start?: number, end?: number): string;
+}
+
 /** A bit per class a byte belongs to. */
 export const ByteClass = {
   /** RFC 9110 `tchar`: methods, field names, connection options. */

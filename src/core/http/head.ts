@@ -7,8 +7,8 @@
  *
  * Buffers: the byte after the last must be readable and belong to no class (a zero), so that no loop needs a bounds check.
  */
-import { ByteClass, byteClass, COLON, CR, HTAB, LF, SP } from './byte-table.ts';
-import { badRequest, badResponse, type Refusal } from './refusal.ts';
+import { ByteClass, type Bytes, byteClass, COLON, CR, HTAB, LF, SP } from './byte-table.ts';
+import { badRequest, malformedResponse, type Refusal } from './refusal.ts';
 
 /** Sizes in bytes, beyond which a head is refused. The defaults of Apache and nginx, rounded up. */
 export const headLimits = { head: 32768, line: 8192, fields: 128 } as const;
@@ -101,7 +101,7 @@ export class Head {
    * Reads a request head from `b[start, end)`; `dropForwarded` takes out X-Forwarded-For and -Proto.
    * The index after it, INCOMPLETE, or REFUSED with the reason in `refusal`.
    */
-  scanRequest(b: Buffer, start: number, end: number, dropForwarded: boolean): number {
+  scanRequest(b: Bytes, start: number, end: number, dropForwarded: boolean): number {
     this.reset();
     let i = start;
     // RFC 9112 2.2: an empty line before the request line is ignored, once.
@@ -175,22 +175,22 @@ export class Head {
     return i;
   }
 
-  /** Reads a response head from `b[start, end)`. As `scanRequest`; every refusal is `badResponse.malformed`. */
-  scanResponse(b: Buffer, start: number, end: number): number {
+  /** Reads a response head from `b[start, end)`. As `scanRequest`; every refusal is `malformedResponse`. */
+  scanResponse(b: Bytes, start: number, end: number): number {
     this.reset();
     let i = start;
     // "HTTP/1.x NNN"
     if (end - i < 13)
-      return end - i > 5 && !b.toString('latin1', i, end).startsWith('HTTP/1') ? this.refuse(badResponse.malformed) : INCOMPLETE;
+      return end - i > 5 && !b.toString('latin1', i, end).startsWith('HTTP/1') ? this.refuse(malformedResponse) : INCOMPLETE;
     if (b[i] !== 72 || b[i + 1] !== 84 || b[i + 2] !== 84 || b[i + 3] !== 80 || b[i + 4] !== 47 || b[i + 5] !== 49 || b[i + 6] !== 46) {
-      return this.refuse(badResponse.malformed);
+      return this.refuse(malformedResponse);
     }
     const minor = b[i + 7]! - 48;
     const hundreds = b[i + 9]! - 48;
     const tens = b[i + 10]! - 48;
     const ones = b[i + 11]! - 48;
     if ((minor !== 0 && minor !== 1) || b[i + 8] !== SP || hundreds < 1 || hundreds > 9 || tens < 0 || tens > 9 || ones < 0 || ones > 9) {
-      return this.refuse(badResponse.malformed);
+      return this.refuse(malformedResponse);
     }
     this.minor = minor;
     this.keepAlive = minor === 1;
@@ -198,22 +198,21 @@ export class Head {
     i += 12;
     // The reason phrase, which may be missing together with its space (RFC 9112 4).
     if (b[i] === SP) while ((byteClass[b[i]!]! & ByteClass.fieldValue) !== 0) i++;
-    if (i + 1 >= end) return this.unfinished(start, end, badResponse.malformed);
-    if (b[i] !== CR || b[i + 1] !== LF) return this.refuse(badResponse.malformed);
+    if (i + 1 >= end) return this.unfinished(start, end, malformedResponse);
+    if (b[i] !== CR || b[i + 1] !== LF) return this.refuse(malformedResponse);
     const lineEnd = i;
     i += 2;
     this.runStart = i;
     i = this.scanFields(b, i, end, false, false);
-    if (i === REFUSED) return this.refuse(badResponse.malformed);
-    if (i === INCOMPLETE) return this.unfinished(start, end, badResponse.malformed);
-    if (i - start > headLimits.head || (this.chunked && (this.contentLength >= 0 || minor === 0)))
-      return this.refuse(badResponse.malformed);
+    if (i === REFUSED) return this.refuse(malformedResponse);
+    if (i === INCOMPLETE) return this.unfinished(start, end, malformedResponse);
+    if (i - start > headLimits.head || (this.chunked && (this.contentLength >= 0 || minor === 0))) return this.refuse(malformedResponse);
     const all = b.toString('latin1', start, i);
     // Without this the line would claim what we do not keep: our connection to the client is HTTP/1.1 whatever the server speaks.
     const line = minor === 1 ? all.slice(0, lineEnd + 2 - start) : `HTTP/1.1${all.slice(8, lineEnd + 2 - start)}`;
     this.text = line + this.kept + all.slice(this.runStart - start, i - start - 2);
     if (this.nominated !== null) {
-      if (this.nominated.some((name) => untouchable.has(name))) return this.refuse(badResponse.malformed);
+      if (this.nominated.some((name) => untouchable.has(name))) return this.refuse(malformedResponse);
       this.text = withoutNominated(this.text, this.nominated);
     }
     this.settleUpgrade();
@@ -236,12 +235,12 @@ export class Head {
   }
 
   /** Takes the line `[from, to)` out of what is kept. */
-  private drop(b: Buffer, from: number, to: number): void {
+  private drop(b: Bytes, from: number, to: number): void {
     if (from > this.runStart) this.kept += b.toString('latin1', this.runStart, from);
     this.runStart = to;
   }
 
-  private scanFields(b: Buffer, i: number, end: number, request: boolean, dropForwarded: boolean): number {
+  private scanFields(b: Bytes, i: number, end: number, request: boolean, dropForwarded: boolean): number {
     let fields = 0;
     const most = i + headLimits.head;
     for (;;) {
@@ -341,7 +340,7 @@ export class Head {
     }
   }
 
-  private readScheme(b: Buffer, value: number, valueEnd: number): void {
+  private readScheme(b: Bytes, value: number, valueEnd: number): void {
     let end = value;
     while (end < valueEnd && (byteClass[b[end]!]! & ByteClass.token) !== 0) end++;
     if ((end - value === 4 && same(b, value, NTLM)) || (end - value === 9 && same(b, value, NEGOTIATE)))
@@ -349,7 +348,7 @@ export class Head {
   }
 
   /** The options of one Connection field; false if one is no token. */
-  private readConnection(b: Buffer, value: number, valueEnd: number): boolean {
+  private readConnection(b: Bytes, value: number, valueEnd: number): boolean {
     let at = value;
     while (at < valueEnd) {
       if (b[at] === 44 || b[at] === SP || b[at] === HTAB) {
