@@ -94,12 +94,15 @@ const timeToFill = (load: Load, capacity: number, departures: Departures, rateFa
   return slope > 0 ? Math.max(t, t + (capacity - used) / slope) : null;
 };
 
+/** By which share the rates may be off: two standard deviations of what they were counted from. */
+export const uncertainty = (load: Load): number => (load.events > 0 ? 2 / Math.sqrt(load.events) : 0);
+
 /** The forecast for a space of `capacity` ports under `load`. */
 export const forecast = (load: Load, capacity: number): Forecast => {
   const used = load.live + load.timeWaits.length;
   if (used >= capacity) return { kind: 'exhausted' };
   const departures = departuresOf(load);
-  const noise = load.events > 0 ? 2 / Math.sqrt(load.events) : 0;
+  const noise = uncertainty(load);
   const likely = timeToFill(load, capacity, departures, 1, 0.5);
   const earliest = timeToFill(load, capacity, departures, 1 + noise, 1);
   const worst = likely ?? timeToFill(load, capacity, departures, 1, 1);
