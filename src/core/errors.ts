@@ -293,6 +293,142 @@ const catalogue = {
     hint: 'was it applied with another --state or in another namespace (--netns)?',
   },
 
+  // --- the agent: starting it ---
+  agent_running: {
+    exit: 69,
+    fault: 'user',
+    message: 'another plimsoll serve answers at {socket}',
+    hint: 'stop it first, or give this one its own socket with --socket',
+  },
+  agent_port_taken: {
+    exit: 69,
+    fault: 'local',
+    message: 'cannot listen on {listen}: {holder} listens there already',
+    hint: 'choose another port, for example --listen 127.0.0.1:{free}, or stop that program',
+  },
+  agent_needs_token: {
+    exit: 64,
+    fault: 'user',
+    message: 'listening on {listen} lets other hosts in, and that needs --token-file FILE',
+    hint: 'plimsoll makes the file if it is not there; add --tls-cert and --tls-key, so that nobody on the way reads the token',
+  },
+  token_unusable: {
+    exit: 77,
+    fault: 'user',
+    message: 'the token file {path} cannot be used: {reason}',
+    hint: 'it holds one line of at least 32 letters and digits, is yours, and nobody else may read it: chmod 600 {path}',
+  },
+  tls_unusable: {
+    exit: 65,
+    fault: 'user',
+    message: 'cannot use {path} for TLS: {reason}',
+    hint: '--tls-cert and --tls-key name PEM files that belong together',
+  },
+
+  // --- the agent: its HTTP side ---
+  agent_starting: {
+    exit: 69,
+    fault: 'plimsoll',
+    message: 'the agent has not looked twice yet',
+    hint: 'ask again in a second',
+  },
+  http_host: {
+    exit: 64,
+    fault: 'user',
+    message: 'the agent does not answer to the name "{host}"',
+    hint: 'use its address, or start it with --host {host}: names are checked against DNS rebinding',
+  },
+  http_origin: {
+    exit: 77,
+    fault: 'user',
+    message: 'a page from "{origin}" may not ask this agent',
+    hint: 'only pages that the agent served itself may',
+  },
+  http_token_missing: {
+    exit: 77,
+    fault: 'user',
+    message: '{what} needs the token',
+    hint: 'send it as "Authorization: Bearer TOKEN"; the agent printed it at its start, or it is in the token file',
+  },
+  http_token_wrong: {
+    exit: 77,
+    fault: 'user',
+    message: 'that is not the token of this agent',
+    hint: 'the token changes at every start unless --token-file keeps it',
+  },
+  http_write_header: {
+    exit: 77,
+    fault: 'user',
+    message: 'a change needs the header "X-Plimsoll: 1"',
+    hint: 'it proves that no other site’s page made the request',
+  },
+  http_not_found: {
+    exit: 66,
+    fault: 'user',
+    message: 'there is nothing at {path}',
+    hint: '/openapi.json lists every route',
+  },
+  http_method: {
+    exit: 64,
+    fault: 'user',
+    message: '{path} does not take {method}',
+    hint: 'it takes {allowed}',
+  },
+  http_bad_request: {
+    exit: 64,
+    fault: 'user',
+    message: 'that is no HTTP request: {reason}',
+    hint: 'RFC 9112 says how one looks',
+  },
+  http_bad_value: {
+    exit: 64,
+    fault: 'user',
+    message: '{where} {name}: {reason}',
+    hint: '/openapi.json says what it takes',
+  },
+  http_bad_json: {
+    exit: 65,
+    fault: 'user',
+    message: 'the request’s body is no JSON: {reason}',
+    hint: '/openapi.json shows what the body looks like',
+  },
+  http_media_type: {
+    exit: 64,
+    fault: 'user',
+    message: 'the request’s body is "{type}", not application/json',
+    hint: 'send "Content-Type: application/json"',
+  },
+  http_too_large: {
+    exit: 65,
+    fault: 'user',
+    message: 'the request’s body is longer than {most} bytes',
+    hint: 'nothing here takes that much',
+  },
+  http_headers_too_large: {
+    exit: 65,
+    fault: 'user',
+    message: 'the request’s header is longer than {most} bytes',
+    hint: 'leave out cookies and other headers: the agent uses none',
+  },
+  http_timeout: {
+    exit: 69,
+    fault: 'network',
+    message: 'the request was not complete after {seconds} s',
+    hint: 'send it at once',
+  },
+  http_too_many: {
+    exit: 69,
+    fault: 'user',
+    message: 'too many {what} from {address}',
+    hint: 'wait {seconds} s; /api/v1/events tells every change without asking',
+  },
+  http_readers_full: {
+    exit: 69,
+    fault: 'local',
+    message: '{most} readers listen to events already',
+    hint: 'close one, or ask /api/v1/report instead',
+  },
+
   internal: {
     exit: 70,
     fault: 'plimsoll',
