@@ -68,8 +68,9 @@ describe('the tarball', () => {
     for (const path of [...always, ...manifest.files]) expect(files.some((f) => f === path || f.startsWith(`${path}/`))).toBe(true);
   });
 
-  test('holds one program', () => {
-    expect(files.filter((path) => path.startsWith('dist/'))).toEqual(['dist/plimsoll.cjs']);
+  test('holds the program, its code cache and the dashboard', () => {
+    const built = files.filter((path) => path.startsWith('dist/') && !path.startsWith('dist/web/'));
+    expect(built.sort()).toEqual(['dist/plimsoll.cjs', 'dist/program.cache', 'dist/program.cjs']);
   });
 });
 

@@ -1,4 +1,3 @@
-#!/usr/bin/env node
 /** The executable: makes the Shell from the real process, runs `main`, leaves with its exit code. */
 import { main } from './main.ts';
 import type { Output, Shell } from './shell.ts';
