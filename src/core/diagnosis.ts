@@ -3,7 +3,8 @@
 import { findingsOfNamespace, ruledOut } from './finding/of-namespace.ts';
 import { findingsOfSpace } from './finding/of-space.ts';
 import type { Finding, Severity } from './finding.ts';
-import type { HostFacts, SensorReport, Watched } from './host-sample.ts';
+import type { HostFacts, Reading, SensorReport, Watched } from './host-sample.ts';
+import { type LedgerUse, ledgerSpaces } from './ledger-spaces.ts';
 import type { OwnerShare, PortSpace } from './port-space.ts';
 import {
   type AskedDestination,
@@ -13,6 +14,7 @@ import {
   measureInbound,
   measurePortSpaces,
   type NamespaceView,
+  type PastOf,
 } from './port-spaces.ts';
 import { remedyForSpace } from './remedy/for-space.ts';
 import type { Remedy } from './remedy/remedy.ts';
@@ -49,14 +51,28 @@ export interface Diagnosis {
 
 const weight: Readonly<Record<Severity, number>> = { critical: 2, warning: 1, info: 0 };
 
-/** Measures the port spaces of all namespaces, the fullest first. */
-export const measureSpaces = (looks: Looks, asked: readonly AskedDestination[]): readonly MeasuredSpace[] =>
+/** Measures the port spaces of all namespaces, the fullest first; `past` is what was seen of them before these looks. */
+export const measureSpaces = (looks: Looks, asked: readonly AskedDestination[], past: PastOf = () => []): readonly MeasuredSpace[] =>
   looks.after
     .flatMap((view) => {
       const before = looks.before.find((b) => b.sample.id === view.sample.id) ?? null;
-      return measurePortSpaces(before, view, { tickHz: looks.host.tickHz, failed: looks.watched.failedSearches, asked });
+      return measurePortSpaces(before, view, { tickHz: looks.host.tickHz, failed: looks.watched.failedSearches, asked, past });
     })
     .sort((a, b) => byUrgency(a.space, b.space));
+
+/** The measured spaces and those of our balancer's ledgers, the fullest first. A ledger's sockets belong to no group of the table. */
+export const withLedgers = (
+  measured: readonly MeasuredSpace[],
+  view: NamespaceView | undefined,
+  now: Reading<readonly LedgerUse[]>,
+  before: Reading<readonly LedgerUse[]> | null,
+  seconds: number,
+  past: PastOf = () => [],
+): readonly MeasuredSpace[] => {
+  if (view === undefined || now.status !== 'ok' || now.value.length === 0) return measured;
+  const spaces = ledgerSpaces(view.sample, now.value, before?.status === 'ok' ? before.value : null, seconds, past);
+  return [...measured, ...spaces.map((space) => ({ space, view, members: [] }))].sort((a, b) => byUrgency(a.space, b.space));
+};
 
 /** Owners of a space: who holds its sockets, and who was seen to open connections to its destination. */
 const ownersOf = (space: PortSpace, namespace: string, holders: readonly OwnerShare[], watched: Watched): readonly OwnerShare[] => {

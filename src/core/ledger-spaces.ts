@@ -1,8 +1,10 @@
 /** The port spaces of a ledger that chooses ports itself: our balancer's SNAT pools. One doctor judges them like any other. */
 import { parseEndpoint } from './address.ts';
 import { forecast, type Load } from './forecast.ts';
+import type { NamespaceSample } from './host-sample.ts';
 import type { PortRange } from './port-range.ts';
 import { type PortSpace, portSpaceId } from './port-space.ts';
+import { continued, type PastOf } from './port-spaces.ts';
 import { stateCounts, TcpState } from './tcp-state.ts';
 
 /** What a ledger says of one source address and server. */
@@ -23,10 +25,11 @@ export interface LedgerUse {
 
 /** The spaces of `now`; with an earlier reading `seconds` ago also their rate. Cooling ports count as used: taking one is early reuse. */
 export const ledgerSpaces = (
-  namespace: string,
+  { name: namespace, at }: Pick<NamespaceSample, 'name' | 'at'>,
   now: readonly LedgerUse[],
   before: readonly LedgerUse[] | null,
   seconds: number,
+  past: PastOf,
 ): PortSpace[] =>
   now.flatMap((use) => {
     const endpoint = parseEndpoint(use.server);
@@ -37,7 +40,8 @@ export const ledgerSpaces = (
     const growth = earlier === undefined ? 0 : used - earlier.used - earlier.cooling;
     // A few connections more or less are the load's own breathing.
     const proven = earlier !== undefined && seconds > 0 && Math.abs(growth) > Math.max(3, 2 * Math.sqrt(used));
-    const load: Load = {
+    const id = portSpaceId(namespace, 'ledger', use.address, endpoint.host, endpoint.port);
+    const measured: Load = {
       live: used,
       liveSlope: proven ? growth / seconds : 0,
       timeWaitRate: 0,
@@ -46,13 +50,14 @@ export const ledgerSpaces = (
       tick: 0,
       events: Math.abs(growth),
     };
+    const load = continued(measured, past(id), at);
     const byState = new Uint32Array(14);
     byState[TcpState.established] = use.used;
     byState[TcpState.boundInactive] = use.cooling;
     const free = capacity - used;
     return [
       {
-        id: portSpaceId(namespace, 'ledger', use.address, endpoint.host, endpoint.port),
+        id,
         kind: 'ledger',
         namespace,
         label: use.label,

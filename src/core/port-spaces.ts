@@ -1,6 +1,6 @@
 /** The port spaces of a host: which there are, how full each is, and how it moves. Owners come later, for those that matter. */
 import { formatEndpoint } from './address.ts';
-import { type Forecast, forecast } from './forecast.ts';
+import { type Forecast, forecast, type Load } from './forecast.ts';
 import type { ConntrackSample, FailedSearch, NamespaceSample, SnatFlow } from './host-sample.ts';
 import { measureLoad } from './load.ts';
 import { type Motion, measureMotion } from './motion.ts';
@@ -9,6 +9,7 @@ import { PortSet, rangeSize, snatPortRange } from './port-range.ts';
 import { type Occupancy, type PortSpace, portSpaceId } from './port-space.ts';
 import { groupSockets, type SocketGroup, type SocketGroups } from './socket-groups.ts';
 import { stateCounts } from './tcp-state.ts';
+import { type PastUse, withTrend } from './trend.ts';
 
 /** A namespace's sample with its sockets grouped: made once, used by everything after. */
 export interface NamespaceView {
@@ -33,9 +34,15 @@ export interface AskedDestination {
 }
 
 /** Groups that are counted in full. The others hold fewer sockets than any of these, so they cannot be nearer their line. */
-const CANDIDATES = 64;
+export const CANDIDATES = 64;
+
+/** What was seen before of the port space `id`, ascending, the present look left out; empty: nothing. */
+export type PastOf = (id: string) => readonly PastUse[];
+
+const noPast: PastOf = () => [];
 
 interface Context {
+  readonly past: PastOf;
   readonly view: NamespaceView;
   readonly before: NamespaceView | null;
   readonly seconds: number;
@@ -44,8 +51,7 @@ interface Context {
 }
 
 /** The same connections in the earlier look. Two looks number their addresses apart. */
-const sameGroup = ({ before, view }: Context, group: SocketGroup): readonly SocketGroup[] => {
-  if (before === null) return [];
+export const sameGroup = (before: NamespaceView, view: NamespaceView, group: SocketGroup): readonly SocketGroup[] => {
   const here = view.groups.table.addresses;
   const there = before.groups.table.addresses;
   const local = there.translate(here, group.local);
@@ -72,6 +78,10 @@ const judge = (occupancy: Occupancy, load: PortSpace['load'], motion: Motion | n
   return forecast(load, occupancy.capacity);
 };
 
+/** `load` as its past and the present look together show it. */
+export const continued = (load: Load, past: readonly PastUse[], at: number): Load =>
+  past.length === 0 ? load : withTrend(load, [...past, { at, live: load.live }]);
+
 const countFailed = (context: Context, identity: Identity): number | null => {
   if (context.failed === null) return null;
   return context.failed.filter(
@@ -92,12 +102,15 @@ const build = (
   reuse: number | null,
 ): MeasuredSpace => {
   const { view, before, seconds, tickHz } = context;
-  const earlier = before === null ? null : members.flatMap((g) => sameGroup(context, g));
+  const earlier = before === null ? null : members.flatMap((g) => sameGroup(before, view, g));
   const motion =
     before === null || earlier === null
       ? null
       : measureMotion({ groups: before.groups, members: earlier }, { groups: view.groups, members }, seconds);
-  const { load, idleConnections, closeWaitAges } = measureLoad(view.groups, members, occupancy.range, blocked, reuse, tickHz, motion);
+  const id = portSpaceId(view.sample.name, identity.kind, identity.source, identity.destination, identity.destinationPort);
+  const measured = measureLoad(view.groups, members, occupancy.range, blocked, reuse, tickHz, motion);
+  const { idleConnections, closeWaitAges } = measured;
+  const load = continued(measured.load, context.past(id), view.sample.at);
   const { addresses } = view.groups.table;
   const shared =
     identity.kind === 'bind'
@@ -106,7 +119,7 @@ const build = (
           .sort((a, b) => b.held - a.held)
       : [];
   const space: PortSpace = {
-    id: portSpaceId(view.sample.name, identity.kind, identity.source, identity.destination, identity.destinationPort),
+    id,
     ...identity,
     namespace: view.sample.name,
     label: null,
@@ -250,10 +263,11 @@ const snatSpaces = (context: Context): MeasuredSpace[] => {
         events: Math.max(Math.round(rate * 10), opened ?? 0),
       };
       const proven = opened !== null && closed !== null && Math.abs(growth) > 2 * Math.sqrt(opened + closed) && Math.abs(growth) >= 3;
-      const moved = proven ? { ...load, liveSlope: growth / seconds } : load;
+      const id = portSpaceId(view.sample.name, 'snat', source, destination, destinationPort);
+      const moved = continued(proven ? { ...load, liveSlope: growth / seconds } : load, context.past(id), view.sample.at);
       const identity: Identity = { kind: 'snat', source, destination, destinationPort };
       const space: PortSpace = {
-        id: portSpaceId(view.sample.name, 'snat', source, destination, destinationPort),
+        id,
         ...identity,
         namespace: view.sample.name,
         label: null,
@@ -283,9 +297,11 @@ export const measurePortSpaces = (
     readonly tickHz: number | null;
     readonly failed: readonly FailedSearch[] | null;
     readonly asked: readonly AskedDestination[];
+    readonly past?: PastOf;
   },
 ): MeasuredSpace[] => {
   const context: Context = {
+    past: options.past ?? noPast,
     view,
     before,
     seconds: before === null ? 0 : view.sample.at - before.sample.at,

@@ -93,12 +93,14 @@ export class AddressTable {
   }
 }
 
+const MOST_KEPT_ADDRESSES = 4096;
+
 /**
  * The columns. Row `i` of each belongs to one socket; rows `0..count-1` are filled. Rows not filled yet hold zero, `silent` and
  * `acked` UNKNOWN: a decoder writes only what the kernel said.
  */
 export class SocketTable {
-  readonly addresses = new AddressTable();
+  addresses = new AddressTable();
   count = 0;
   state: Uint8Array;
   flags: Uint8Array;
@@ -134,6 +136,16 @@ export class SocketTable {
     this.cookie = new Uint32Array(n);
     this.silent = new Uint32Array(n).fill(UNKNOWN);
     this.acked = new Uint32Array(n).fill(UNKNOWN);
+  }
+
+  /** Empties it for another dump, keeping its memory. Ids and rows of before mean nothing any more. */
+  clear(): void {
+    // Addresses usually come back; clients from all over the world do not.
+    if (this.addresses.count > MOST_KEPT_ADDRESSES) this.addresses = new AddressTable();
+    this.flags.fill(0, 0, this.count);
+    this.silent.fill(UNKNOWN, 0, this.count);
+    this.acked.fill(UNKNOWN, 0, this.count);
+    this.count = 0;
   }
 
   /** Room for `rows` more. */

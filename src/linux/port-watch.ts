@@ -251,12 +251,15 @@ export class PortWatch {
     }
   }
 
-  get failedSearches(): readonly FailedSearch[] {
-    return this.failed;
-  }
-
-  get openings(): readonly Opening[] {
-    return [...this.opened.values()];
+  /** What happened since the last call of this. */
+  take(): { readonly failedSearches: readonly FailedSearch[]; readonly openings: readonly Opening[] } {
+    this.poll();
+    const openings = [...this.opened.values()];
+    this.opened.clear();
+    // A number is given to another process after a while, and a process may change its name.
+    this.names.clear();
+    this.homes.clear();
+    return { failedSearches: this.failed.splice(0), openings };
   }
 
   /** Records that did not fit the rings. */

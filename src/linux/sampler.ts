@@ -6,15 +6,17 @@ import { portsInDoubt } from '../core/occupancy.ts';
 import { PortSet } from '../core/port-range.ts';
 import type { OwnerShare } from '../core/port-space.ts';
 import { type MeasuredSpace, type NamespaceView, viewNamespace } from '../core/port-spaces.ts';
-import type { SocketTable } from '../core/socket-table.ts';
+import { SocketTable } from '../core/socket-table.ts';
 import { readConntrack } from './conntrack.ts';
 import { readCounters } from './counters.ts';
 import { type Ffi, ffi } from './ffi.ts';
+import type { LookMemory } from './look-memory.ts';
 import { inNamespace, type NetworkNamespace } from './netns.ts';
 import { findOwners } from './owners.ts';
 import { probePorts } from './port-probe.ts';
 import { PortWatch } from './port-watch.ts';
 import { type HostRoot, liveRoot, readText, unreadable } from './proc.ts';
+import { Reports } from './reports.ts';
 import { sourceTowards } from './route.ts';
 import { readSettings } from './settings.ts';
 import { readProcSockets } from './sock-diag/procfs.ts';
@@ -25,6 +27,12 @@ export interface SampleOptions {
   readonly info: boolean;
   /** Milliseconds the port probe may take; 0 asks nothing. */
   readonly probeBudget: number;
+  /** Look only here, of the sampler's namespaces. */
+  readonly only?: NetworkNamespace;
+  /** What an earlier look kept of a namespace. Its spare table is filled again. */
+  readonly memory?: (namespace: NetworkNamespace) => LookMemory;
+  /** Where sensors report to, for looks that belong together. */
+  readonly reports?: Reports;
 }
 
 export interface HostLook {
@@ -34,6 +42,9 @@ export interface HostLook {
 
 const ok = { status: 'ok', value: null } as const;
 const notProbed = { blocked: new PortSet(), unknown: new PortSet() };
+
+/** What asking about one port costs, in milliseconds. */
+const PROBE_MS = 0.004;
 
 const CLOCK_MONOTONIC_COARSE = 6;
 
@@ -46,43 +57,15 @@ const readTickHz = (c: Reading<Ffi>): number | null => {
   return nanoseconds > 0 ? Math.round(1e9 / nanoseconds) : null;
 };
 
-/** Sensors' reports over several namespaces: the worst status of each, its time added up. */
-class Reports {
-  private readonly byName = new Map<string, SensorReport>();
-
-  /** Runs a sensor and notes how it went. */
-  measure<T>(name: string, read: () => { readonly value: T; readonly reading: Reading<unknown> }): T {
-    const start = performance.now();
-    const { value, reading } = read();
-    this.note(name, reading, (performance.now() - start) / 1000);
-    return value;
-  }
-
-  note(name: string, reading: Reading<unknown>, duration: number): void {
-    const known = this.byName.get(name);
-    const hint = reading.status === 'ok' ? '' : reading.hint;
-    this.byName.set(name, {
-      name,
-      status: known !== undefined && known.status !== 'ok' ? known.status : reading.status,
-      duration: (known?.duration ?? 0) + duration,
-      hint: known !== undefined && known.hint !== '' ? known.hint : hint,
-    });
-  }
-
-  all(): readonly SensorReport[] {
-    return [...this.byName.values()];
-  }
-}
-
 export class Sampler {
   readonly facts: HostFacts;
   private readonly root: HostRoot;
   private readonly c: Reading<Ffi> = ffi();
-  private readonly namespaces: readonly NetworkNamespace[];
+  private looked: readonly NetworkNamespace[];
 
   constructor(namespaces: readonly NetworkNamespace[], root: HostRoot = liveRoot) {
     this.root = root;
-    this.namespaces = namespaces;
+    this.looked = namespaces;
     this.facts = {
       name: readText(`${root.proc}/sys/kernel/hostname`) ?? hostname(),
       kernel: readText(`${root.proc}/sys/kernel/osrelease`) ?? release(),
@@ -90,12 +73,21 @@ export class Sampler {
     };
   }
 
+  get namespaces(): readonly NetworkNamespace[] {
+    return this.looked;
+  }
+
+  /** Looks into these from now on: containers come and go. */
+  follow(namespaces: readonly NetworkNamespace[]): void {
+    this.looked = namespaces;
+  }
+
   /** Reads everything once. A namespace that cannot be entered is left out and reported; one that vanished is just left out. */
   look(options: SampleOptions): HostLook {
-    const reports = new Reports();
+    const reports = options.reports ?? new Reports();
     const views: NamespaceView[] = [];
     const library = this.c.status === 'ok' ? this.c.value : null;
-    for (const namespace of this.namespaces) {
+    for (const namespace of options.only === undefined ? this.namespaces : [options.only]) {
       try {
         views.push(inNamespace(library, namespace, () => this.lookInside(namespace, options, reports)));
       } catch (error) {
@@ -127,7 +119,8 @@ export class Sampler {
     });
     // Room for all of them at once, and some that come meanwhile: growing columns costs more than asking how many there are.
     const expect = 1.05 * ((counters['sockstat_inuse'] ?? 0) + (counters['sockstat_tw'] ?? 0)) + 256;
-    const sockets = reports.measure('sockets', () => this.readSockets(options.info, expect));
+    const memory = options.memory?.(namespace) ?? null;
+    const sockets = reports.measure('sockets', () => this.readSockets(options.info, expect, memory));
     const conntrack = reports.measure('conntrack', (): { value: ConntrackSample | null; reading: Reading<unknown> } => {
       const { sample, flows } = readConntrack(root, c);
       return { value: sample, reading: flows };
@@ -146,17 +139,22 @@ export class Sampler {
     if (options.probeBudget <= 0) return view;
     const probe = reports.measure('explicit binds', () => {
       const now = (): number => performance.now();
+      const deadline = now() + options.probeBudget;
       // With one destination its own ports are counted anyway, and asking a few tells whether they were bound.
-      const { probe, reading } = probePorts(c, portsInDoubt(view.groups, settings), now, now() + options.probeBudget);
+      const doubt = portsInDoubt(view.groups, settings);
+      const ask = (asked: readonly number[]) => probePorts(c, asked, now, deadline);
+      const { probe, reading } = memory === null ? ask(doubt) : memory.probed.ask(doubt, Math.ceil(options.probeBudget / PROBE_MS), ask);
       return { value: probe, reading };
     });
     return { groups: view.groups, sample: { ...sample, probe } };
   }
 
-  private readSockets(info: boolean, expect: number): { value: SocketTable; reading: Reading<unknown> } {
+  private readSockets(info: boolean, expect: number, memory: LookMemory | null): { value: SocketTable; reading: Reading<unknown> } {
     if (this.c.status === 'ok' && this.root.proc === liveRoot.proc) {
       try {
-        return { value: walkSockets(this.c.value, { info, expect }), reading: ok };
+        const table = memory?.spare ?? new SocketTable(expect);
+        if (memory !== null) memory.spare = null;
+        return { value: walkSockets(this.c.value, { info, expect, table }), reading: ok };
       } catch (error) {
         const fallback = {
           status: 'unsupported',

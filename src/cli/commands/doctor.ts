@@ -1,15 +1,12 @@
 /** `plimsoll doctor`: two looks at this host, one verdict. */
 import { lookup } from 'node:dns/promises';
+import { Observer } from '../../agent/sampling/observer.ts';
 import { canonicalAddress, parseEndpoint } from '../../core/address.ts';
-import { type Diagnosis, diagnose, type Looks, measureSpaces, type Verdict } from '../../core/diagnosis.ts';
+import type { Diagnosis, Verdict } from '../../core/diagnosis.ts';
 import { ExitCode, PlimsollError } from '../../core/errors.ts';
-import type { Reading, SensorReport, Watched } from '../../core/host-sample.ts';
-import { type LedgerUse, ledgerSpaces } from '../../core/ledger-spaces.ts';
-import type { AskedDestination, MeasuredSpace, NamespaceView } from '../../core/port-spaces.ts';
-import { byUrgency } from '../../core/port-spaces.ts';
+import type { AskedDestination } from '../../core/port-spaces.ts';
 import { parseDuration } from '../../core/quantity.ts';
 import { findNamespaces } from '../../linux/netns.ts';
-import type { PortWatch } from '../../linux/port-watch.ts';
 import { liveRoot } from '../../linux/proc.ts';
 import { Sampler } from '../../linux/sampler.ts';
 import { reportDocument } from '../../wire/report.ts';
@@ -21,9 +18,6 @@ import type { Shell } from '../shell.ts';
 
 /** Milliseconds the port probe may take: with one look the user waits for nothing else. */
 const PROBE_BUDGET = { oneLook: 15, twoLooks: 400 } as const;
-
-/** How often the watch is emptied: a process that is gone cannot be named. In milliseconds. */
-const POLL_MS = 20;
 
 /** The monitoring-plugin exit codes. */
 const exitOf: Readonly<Record<Verdict, number>> = { ok: 0, warning: 1, critical: 2, unknown: 3 };
@@ -56,22 +50,6 @@ const resolveDestination = async (text: string, sampler: Sampler): Promise<Asked
   return { source, destination: address, destinationPort: endpoint.port };
 };
 
-/** Waits `seconds`, emptying the watch; false if interrupted. */
-const pause = (seconds: number, watch: PortWatch | null, interrupted: AbortSignal): Promise<boolean> =>
-  new Promise((resolve) => {
-    const poll = watch === null ? null : setInterval(() => watch.poll(), POLL_MS);
-    const finish = (whole: boolean): void => {
-      if (poll !== null) clearInterval(poll);
-      clearTimeout(timer);
-      interrupted.removeEventListener('abort', onAbort);
-      resolve(whole);
-    };
-    const onAbort = (): void => finish(false);
-    const timer = setTimeout(() => finish(true), seconds * 1000);
-    interrupted.addEventListener('abort', onAbort);
-    if (interrupted.aborted) finish(false);
-  });
-
 const severity: Readonly<Record<Verdict, number>> = { unknown: 0, ok: 1, warning: 2, critical: 3 };
 const worse = (a: Diagnosis | null, b: Diagnosis): Diagnosis => {
   if (a === null) return b;
@@ -88,72 +66,36 @@ interface Request {
   readonly socket: string;
 }
 
-/** The measured spaces and those of the balancer's ledgers, the fullest first. A ledger's sockets belong to no group of the table. */
-const withLedgers = (
-  measured: readonly MeasuredSpace[],
-  view: NamespaceView | undefined,
-  now: Reading<readonly LedgerUse[]>,
-  before: Reading<readonly LedgerUse[]> | null,
-  seconds: number,
-): readonly MeasuredSpace[] => {
-  if (view === undefined || now.status !== 'ok') return measured;
-  const spaces = ledgerSpaces(view.sample.name, now.value, before?.status === 'ok' ? before.value : null, seconds);
-  return [...measured, ...spaces.map((space) => ({ space, view, members: [] }))].sort((a, b) => byUrgency(a.space, b.space));
-};
-
 /** Looks at the host as asked and returns the worst of what it saw; null if interrupted. */
 const examine = async (sampler: Sampler, request: Request, shell: Shell): Promise<Diagnosis | null> => {
   const { interval, lasting, top, asked, socket } = request;
   const twice = interval > 0;
-  const reading = twice ? sampler.watch() : null;
-  const watch = reading?.status === 'ok' ? reading.value : null;
-  const watchReport: SensorReport = {
-    name: 'port searches',
-    status: reading === null ? 'absent' : reading.status,
-    duration: 0,
-    hint: reading === null ? 'one look only: nothing was watched' : reading.status === 'ok' ? '' : reading.hint,
-  };
+  const observer = new Observer({
+    sampler,
+    ledgers: () => readLedgers(socket),
+    interval,
+    top,
+    asked,
+    idleEvery: 0,
+    probeBudget: twice ? PROBE_BUDGET.twoLooks : PROBE_BUDGET.oneLook,
+  });
+  const stop = (): void => observer.close();
+  shell.interrupted.addEventListener('abort', stop);
+  if (shell.interrupted.aborted) stop();
   try {
     const started = performance.now();
-    let ledgersBefore = twice ? await readLedgers(socket) : null;
-    let before = twice ? sampler.look({ info: false, probeBudget: 0 }).views : [];
+    // Of two looks the first is only what the second is compared with.
+    if (twice && (await observer.observe()) === null) return null;
     let worst: Diagnosis | null = null;
     do {
-      if (twice && !(await pause(interval, watch, shell.interrupted))) return null;
-      watch?.poll();
-      const watchedFor = (performance.now() - started) / 1000;
-      const look = sampler.look({ info: true, probeBudget: twice ? PROBE_BUDGET.twoLooks : PROBE_BUDGET.oneLook });
-      const watched: Watched = {
-        seconds: watchedFor,
-        failedSearches: watch?.failedSearches ?? null,
-        openings: watch?.openings ?? [],
-      };
-      const looks: Looks = { host: sampler.facts, takenAt: new Date().toISOString(), before, after: look.views, watched };
-      const ledgers = await readLedgers(socket);
-      const measured = withLedgers(measureSpaces(looks, asked), look.views[0], ledgers, ledgersBefore, interval);
-      const { bySpace, report } = sampler.owners(measured.slice(0, top));
-      worst = worse(
-        worst,
-        diagnose(
-          looks,
-          measured,
-          bySpace,
-          [
-            ...look.sensors,
-            report,
-            watchReport,
-            { name: 'balancer', status: ledgers.status, duration: 0, hint: ledgers.status === 'ok' ? '' : ledgers.hint },
-          ],
-          top,
-          asked,
-        ),
-      );
-      before = look.views;
-      ledgersBefore = ledgers;
+      const seen = await observer.observe();
+      if (seen === null) return null;
+      worst = worse(worst, seen.diagnosis);
     } while (twice && performance.now() - started < lasting * 1000);
     return worst;
   } finally {
-    watch?.stop();
+    shell.interrupted.removeEventListener('abort', stop);
+    observer.close();
   }
 };
 

@@ -14,13 +14,17 @@ export interface WalkOptions {
   readonly info: boolean;
   /** Rows to make room for, if known. */
   readonly expect?: number;
+  /** Filled instead of a new one; what is in it is gone. */
+  readonly table?: SocketTable;
 }
 
 /** Reads them all, in one walk for both families. Throws `netlink_refused` or `netlink_malformed`. Needs no privilege. */
 export const walkSockets = (ffi: Ffi, options: WalkOptions): SocketTable => {
   const request = encodeSocketRequest(ALL_STATES, options.info);
   for (let attempt = 1; ; attempt++) {
-    const table = new SocketTable(options.expect);
+    const table = options.table ?? new SocketTable(options.expect);
+    table.clear();
+    table.reserve(options.expect ?? 0);
     const { interrupted } = dump(ffi, NETLINK_SOCK_DIAG, request, (frames, buffer, length) => decodeSockets(frames, buffer, length, table));
     if (!interrupted || attempt === ATTEMPTS) return table;
   }
