@@ -190,6 +190,33 @@ const catalogue = {
     hint: 'merge some of them beforehand: mergecap -w all.pcapng FILES',
   },
 
+  // --- the lab ---
+  lab_unknown_action: { exit: 64, fault: 'user', message: 'lab cannot "{action}"', hint: '{nearest}' },
+  lab_unknown_scenario: {
+    exit: 66,
+    fault: 'user',
+    message: 'the lab has no scenario "{name}"',
+    hint: '{nearest} (plimsoll lab list tells their stories)',
+  },
+  lab_denied: {
+    exit: 77,
+    fault: 'user',
+    message: '{what} makes network namespaces, and this process lacks {missing}',
+    hint: 'sudo env "PATH=$PATH" {line}',
+  },
+  lab_program_missing: {
+    exit: 69,
+    fault: 'local',
+    message: '{what} needs {programs}, which this host does not have',
+    hint: 'on Debian and Ubuntu: apt install {packages}',
+  },
+  lab_failed: {
+    exit: 69,
+    fault: 'local',
+    message: '{scenario} could not be carried out, while {step}: {reason}',
+    hint: 'run it with --keep and look into the namespaces and logs it leaves; plimsoll lab clean removes them',
+  },
+
   // --- plan and tune ---
   missing_option: { exit: 64, fault: 'user', message: '{command} needs {option}', hint: '{example}' },
   options_conflict: { exit: 64, fault: 'user', message: '{first} and {second} exclude each other', hint: 'give one of the two' },
@@ -427,6 +454,32 @@ const catalogue = {
     fault: 'local',
     message: '{most} readers listen to events already',
     hint: 'close one, or ask /api/v1/report instead',
+  },
+
+  // --- plimsoll load ---
+  load_unreachable: {
+    exit: 69,
+    fault: 'remote',
+    message: 'cannot connect to {endpoint}: {reason}',
+    hint: 'is the server up, and is that its port? Nothing was sent',
+  },
+  load_tls: {
+    exit: 69,
+    fault: 'remote',
+    message: 'no TLS with {endpoint}: {reason}',
+    hint: 'if its certificate is meant to be that way, add --insecure',
+  },
+  load_no_port: {
+    exit: 69,
+    fault: 'local',
+    message: 'no source port towards {endpoint} is free in the range {range}: {reason}',
+    hint: 'plimsoll doctor shows who holds them; give other --ports, more --source addresses, or wait until TIME_WAITs have ended',
+  },
+  source_absent: {
+    exit: 69,
+    fault: 'user',
+    message: 'the source address {address} is not on this host ({reason})',
+    hint: 'ip address shows those that are; ip address add {address}/32 dev lo adds one',
   },
 
   internal: {

@@ -3,9 +3,11 @@ import type { CommandSpec } from '../command.ts';
 
 const loaders: Readonly<Record<string, () => Promise<CommandSpec>>> = {
   doctor: async () => (await import('./doctor.ts')).doctor,
+  watch: async () => (await import('./watch.ts')).watch,
   plan: async () => (await import('./plan.ts')).plan,
   tune: async () => (await import('./tune.ts')).tune,
   explain: async () => (await import('./explain.ts')).explain,
+  lab: async () => (await import('./lab.ts')).lab,
   balance: async () => (await import('./balance.ts')).balance,
   show: async () => (await import('./show.ts')).show,
   reload: async () => (await import('./administer.ts')).reload,
@@ -13,6 +15,7 @@ const loaders: Readonly<Record<string, () => Promise<CommandSpec>>> = {
   enable: async () => (await import('./administer.ts')).enable,
   disable: async () => (await import('./administer.ts')).disable,
   set: async () => (await import('./administer.ts')).set,
+  'lab-peer': async () => (await import('./lab-peer.ts')).labPeer,
   'balance-worker': async () => (await import('./balance-worker.ts')).balanceWorker,
 };
 
