@@ -35,10 +35,16 @@ export const painter = (output: Output, env: Shell['env']): Paint => {
 const colours = /\u001b\[\d+m/g;
 const takesNoColumn = /^[\p{Mn}\p{Me}\p{Cf}]$/u;
 
+/** Columns that one letter (a code point) takes: 0 for combining marks, 2 for wide ones. */
+export const letterWidth = (letter: string): number => {
+  const code = letter.codePointAt(0)!;
+  return code < 0x7f ? 1 : takesNoColumn.test(letter) ? 0 : eastAsianWidth(code);
+};
+
 /** Columns that `text` takes on a terminal; colours and combining marks take none. */
 export const width = (text: string): number => {
   let columns = 0;
-  for (const letter of text.replace(colours, '')) if (!takesNoColumn.test(letter)) columns += eastAsianWidth(letter.codePointAt(0)!);
+  for (const letter of text.replace(colours, '')) columns += letterWidth(letter);
   return columns;
 };
 

@@ -1,9 +1,7 @@
 /** `plimsoll doctor`: two looks at this host, one verdict. */
-import { lookup } from 'node:dns/promises';
 import { Observer } from '../../agent/sampling/observer.ts';
-import { canonicalAddress, parseEndpoint } from '../../core/address.ts';
 import type { Diagnosis, Verdict } from '../../core/diagnosis.ts';
-import { ExitCode, PlimsollError } from '../../core/errors.ts';
+import { ExitCode } from '../../core/errors.ts';
 import type { AskedDestination } from '../../core/port-spaces.ts';
 import { parseDuration } from '../../core/quantity.ts';
 import { findNamespaces } from '../../linux/netns.ts';
@@ -12,6 +10,7 @@ import { Sampler } from '../../linux/sampler.ts';
 import { reportDocument } from '../../wire/report.ts';
 import { readLedgers } from '../balancer-ledgers.ts';
 import type { CommandSpec, Given } from '../command.ts';
+import { netnsOption, readDestinations, readTop, toOption } from '../host-options.ts';
 import { renderDoctor } from '../render/doctor.ts';
 import { runtimeSocket, socketOption } from '../runtime-socket.ts';
 import type { Shell } from '../shell.ts';
@@ -21,34 +20,6 @@ const PROBE_BUDGET = { oneLook: 15, twoLooks: 400 } as const;
 
 /** The monitoring-plugin exit codes. */
 const exitOf: Readonly<Record<Verdict, number>> = { ok: 0, warning: 1, critical: 2, unknown: 3 };
-
-const resolveDestination = async (text: string, sampler: Sampler): Promise<AskedDestination> => {
-  const endpoint = parseEndpoint(text);
-  if (endpoint === null) {
-    throw new PlimsollError('bad_value', {
-      option: '--to',
-      value: text,
-      expected: 'HOST:PORT',
-      example: 'for example --to 10.0.0.7:443 or --to [2001:db8::7]:443',
-    });
-  }
-  let address = canonicalAddress(endpoint.host);
-  if (address === null) {
-    try {
-      address = canonicalAddress((await lookup(endpoint.host)).address);
-    } catch (cause) {
-      throw new PlimsollError(
-        'destination_unresolved',
-        { host: endpoint.host, reason: (cause as NodeJS.ErrnoException).code ?? 'no answer' },
-        { cause },
-      );
-    }
-  }
-  const source = address === null ? null : sampler.sourceTowards(address, endpoint.port);
-  if (address === null || source === null)
-    throw new PlimsollError('destination_unresolved', { host: endpoint.host, reason: 'there is no route to it' });
-  return { source, destination: address, destinationPort: endpoint.port };
-};
 
 const severity: Readonly<Record<Verdict, number>> = { unknown: 0, ok: 1, warning: 2, critical: 3 };
 const worse = (a: Diagnosis | null, b: Diagnosis): Diagnosis => {
@@ -102,12 +73,9 @@ const examine = async (sampler: Sampler, request: Request, shell: Shell): Promis
 const run = async (given: Given, shell: Shell): Promise<number> => {
   const interval = given.value('interval', 'a duration', '2s', parseDuration)!;
   const lasting = given.value('for', 'a duration', '60s', parseDuration) ?? 0;
-  const top = given.value('top', 'a whole number from 1 to 1000', '10', (t) =>
-    /^[1-9]\d{0,3}$/.test(t) && Number(t) <= 1000 ? Number(t) : null,
-  )!;
-  const namespaces = findNamespaces(liveRoot, given.text('netns'));
-  const sampler = new Sampler(namespaces);
-  const asked = await Promise.all(given.texts('to').map((text) => resolveDestination(text, sampler)));
+  const top = readTop(given);
+  const sampler = new Sampler(findNamespaces(liveRoot, given.text('netns')));
+  const asked = await readDestinations(given, sampler);
   const waiting = Math.max(interval, lasting);
   if (waiting > 0 && shell.stderr.isTerminal) shell.stderr.write(`looking for ${waiting} s …\r`);
   const diagnosis = await examine(
@@ -135,17 +103,8 @@ export const doctor: CommandSpec = {
       description: 'time between the two looks; 0s takes one look and reads rates off the ages of TIME_WAITs',
     },
     { name: 'for', value: 'DURATION', description: 'go on looking for this long, one look every interval, and report the worst' },
-    {
-      name: 'to',
-      value: 'HOST:PORT',
-      repeatable: true,
-      description: 'report this destination even if no socket goes there yet; may be repeated',
-    },
-    {
-      name: 'netns',
-      value: 'NAME',
-      description: 'look into all | pid:N | name:NAME instead of the caller’s network namespace; containers have their own ports',
-    },
+    toOption,
+    netnsOption,
     { name: 'top', value: 'N', fallback: '10', description: 'how many port spaces to list, the fullest first' },
     socketOption,
   ],

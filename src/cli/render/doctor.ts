@@ -2,38 +2,18 @@
 import type { Diagnosis } from '../../core/diagnosis.ts';
 import { nameOf } from '../../core/finding/of-space.ts';
 import { urgency } from '../../core/finding/urgency.ts';
-import type { Severity } from '../../core/finding.ts';
-import type { Forecast } from '../../core/forecast.ts';
-import type { OwnerShare, PortSpace } from '../../core/port-space.ts';
-import { formatDuration, formatNumber, formatPercent, formatRate } from '../../core/quantity.ts';
-import { describeEffect } from '../../core/remedy/for-space.ts';
+import type { PortSpace } from '../../core/port-space.ts';
+import { formatNumber, formatPercent } from '../../core/quantity.ts';
 import type { Shell } from '../shell.ts';
-import { width as columnsOf, type Paint, pad, painter, type Style, safe, wrap } from '../terminal.ts';
+import { width as columnsOf, type Paint, pad, painter, safe, wrap } from '../terminal.ts';
 import { gauge } from './bar.ts';
+import { colourOf, findingLines, ownerWords, remedyLines, stateWords, timeLeft } from './space.ts';
 
 const MAX_WIDTH = 110;
 /** Port spaces on a page that is not asked for more; the rest is one line. */
 const LINES = 8;
 /** Remedies shown for one port space, the best first. */
 const REMEDIES = 4;
-
-const colourOf: Readonly<Record<Severity, Style>> = { critical: 'red', warning: 'yellow', info: 'cyan' };
-const markOf: Readonly<Record<Severity, string>> = { critical: '✖', warning: '▲', info: '•' };
-
-const timeLeft = (f: Forecast): string => {
-  switch (f.kind) {
-    case 'exhausted':
-      return 'no port left';
-    case 'exhausts':
-      return `out in ${formatDuration(f.seconds)}`;
-    case 'plateau':
-      return `→ ${formatNumber(Math.round(f.plateauUsed))}`;
-    case 'stable':
-      return 'stable';
-    case 'unknown':
-      return '';
-  }
-};
 
 const headline = (d: Diagnosis, paint: Paint, width: number): string => {
   const [first] = d.findings;
@@ -74,25 +54,6 @@ const spaceLine = (s: PortSpace, paint: Paint, nameWidth: number, pageWidth: num
   return columnsOf(last) + 2 + columnsOf(doubt) <= pageWidth ? `${line}  ${doubt}` : `${line}\n  ${' '.repeat(nameWidth)} ${doubt}`;
 };
 
-const stateWords = (s: PortSpace): string => {
-  const parts = Object.entries(s.byState)
-    .filter(([, n]) => n > 0)
-    .sort((a, b) => b[1] - a[1])
-    .map(([state, n]) => `${formatNumber(n)} ${state.toUpperCase()}`);
-  return parts.join(', ');
-};
-
-const ownerWords = (o: OwnerShare): string => {
-  const place = o.container === null ? '' : ` in ${safe(o.container)}`;
-  const does = [
-    o.sockets > 0 ? `${formatNumber(o.sockets)} socket${o.sockets === 1 ? '' : 's'}` : '',
-    o.opens !== null && o.opens > 0 ? `opens ${formatRate(o.opens)}` : '',
-  ]
-    .filter((t) => t !== '')
-    .join(', ');
-  return `${safe(o.command)}[${o.pid}]${place}${does === '' ? '' : `: ${does}`}`;
-};
-
 const detail = (s: PortSpace, width: number): string[] => {
   const lines = [`    ${wrap(stateWords(s), width - 4, '    ')}`];
   if (s.owners.length > 0) {
@@ -121,39 +82,17 @@ const spaces = (d: Diagnosis, paint: Paint, width: number): string[] => {
   return lines;
 };
 
-const findings = (d: Diagnosis, paint: Paint, width: number): string[] => {
-  if (d.findings.length === 0) return [];
-  const lines = [paint('bold', 'Findings')];
-  for (const f of d.findings) {
-    lines.push(`  ${paint(colourOf[f.severity], markOf[f.severity])} ${paint('bold', wrap(safe(f.title), width - 4, '    '))}`);
-    lines.push(`    ${wrap(safe(f.text), width - 4, '    ')}`);
-    const evidence = f.evidence
-      .map((e) => `${e.name}=${typeof e.value === 'number' ? formatNumber(e.value, 3) : e.value} (${e.source})`)
-      .join('  ');
-    lines.push(`    ${paint('dim', wrap(safe(evidence), width - 4, '    '))}`);
-  }
-  return lines;
-};
+const findings = (d: Diagnosis, paint: Paint, width: number): string[] =>
+  d.findings.length === 0 ? [] : [paint('bold', 'Findings'), ...findingLines(d.findings, paint, width)];
 
-const remedies = (d: Diagnosis, paint: Paint, width: number): string[] => {
-  const lines: string[] = [];
-  for (const s of d.spaces) {
+const remedies = (d: Diagnosis, paint: Paint, width: number): string[] =>
+  d.spaces.flatMap((s) => {
     const mine = d.remedies.filter((r) => r.subject === s.id);
-    if (mine.length === 0) continue;
-    lines.push(paint('bold', `What each remedy buys: ${safe(nameOf(s))}`));
-    for (const [i, r] of mine.slice(0, REMEDIES).entries()) {
-      const buys = describeEffect(s, r);
-      lines.push(`  ${i + 1}. ${wrap(`${safe(r.title)}${buys === '' ? '' : `: ${buys}`} (risk: ${r.risk})`, width - 5, '     ')}`);
-      lines.push(`     ${paint('dim', wrap(safe(r.text), width - 5, '     '))}`);
-      for (const command of r.commands) lines.push(`       ${paint('cyan', `# ${safe(command)}`)}`);
-      for (const snippet of r.snippets) {
-        lines.push(`       ${safe(snippet.product)}:`, ...snippet.text.split('\n').map((l) => `         ${paint('cyan', safe(l))}`));
-      }
-    }
-    if (mine.length > REMEDIES) lines.push(paint('dim', `  ${mine.length - REMEDIES} more in --json`));
-  }
-  return lines;
-};
+    if (mine.length === 0) return [];
+    const more = mine.length > REMEDIES ? [paint('dim', `  ${mine.length - REMEDIES} more in --json`)] : [];
+    const title = paint('bold', `What each remedy buys: ${safe(nameOf(s))}`);
+    return [title, ...remedyLines(s, mine.slice(0, REMEDIES), paint, width), ...more];
+  });
 
 /** The page, ready to print. */
 export const renderDoctor = (d: Diagnosis, shell: Shell): string => {
