@@ -115,7 +115,7 @@ const catalogue = {
     exit: 64,
     fault: 'user',
     message: 'cannot set that on "{name}": {reason}',
-    hint: 'plimsoll set virtualservice NAME connection_multiplexing=on|off',
+    hint: 'plimsoll set virtualservice NAME connection_multiplexing=on|off, plimsoll set snatpool NAME address+=ADDRESS',
   },
   not_running: {
     exit: 69,

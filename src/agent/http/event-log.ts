@@ -14,8 +14,8 @@ export interface LoggedEvent {
 
 type Listener = (event: LoggedEvent) => void;
 
-/** How many events are kept: a quarter of an hour at one sample a second. */
-const KEPT = 900;
+/** How many events are kept: about five minutes at one sample a second, a few MB. */
+const KEPT = 300;
 
 export class EventLog {
   private readonly run: string;
@@ -38,14 +38,23 @@ export class EventLog {
       sequence: this.sequence,
       type,
       text: (named) => {
-        if (named || data === anonymous) return (open ??= JSON.stringify(data));
-        return (closed ??= JSON.stringify(anonymous));
+        if (named || data === anonymous) {
+          open ??= JSON.stringify(data);
+          return open;
+        }
+        closed ??= JSON.stringify(anonymous);
+        return closed;
       },
     };
     this.kept.push(event);
     if (this.kept.length > KEPT) this.kept.shift();
     for (const listener of this.listeners) listener(event);
     return event;
+  }
+
+  /** The newest event of a type that is still known. */
+  newest(type: AgentEventType): LoggedEvent | null {
+    return this.kept.findLast((e) => e.type === type) ?? null;
   }
 
   /** The newest id; what a reader who has read everything resumes from. */

@@ -2,6 +2,7 @@
  * What is said over `balance.sock`: one JSON object a line each way, one answer for each request, in order. An error crosses
  * as its code and facts, so that the command that asked shows the same words as if it had happened there.
  */
+import { canonicalAddress } from '../../core/address.ts';
 import type { ErrorCode, ErrorFacts } from '../../core/errors.ts';
 import type { BalancerState } from '../engine.ts';
 
@@ -9,7 +10,8 @@ export type ControlRequest =
   | { readonly request: 'state' }
   | { readonly request: 'reload' }
   | { readonly request: 'administer'; readonly pool: string; readonly server: string; readonly to: 'enabled' | 'disabled' | 'draining' }
-  | { readonly request: 'set'; readonly virtual_service: string; readonly connection_multiplexing: boolean };
+  | { readonly request: 'set'; readonly virtual_service: string; readonly connection_multiplexing: boolean }
+  | { readonly request: 'add_address'; readonly snat_pool: string; readonly address: string };
 
 /** What each request is answered with. */
 export interface ControlResults {
@@ -17,6 +19,7 @@ export interface ControlResults {
   readonly reload: { readonly warnings: readonly string[] };
   readonly administer: Record<string, never>;
   readonly set: Record<string, never>;
+  readonly add_address: Record<string, never>;
 }
 
 export type ControlAnswer =
@@ -51,6 +54,12 @@ export const parseRequest = (line: string): ControlRequest | null => {
       const { virtual_service, connection_multiplexing } = r;
       if (!text(virtual_service) || typeof connection_multiplexing !== 'boolean') return null;
       return { request: 'set', virtual_service, connection_multiplexing };
+    }
+    case 'add_address': {
+      const { snat_pool, address } = r;
+      const canonical = text(address) ? canonicalAddress(address) : null;
+      if (!text(snat_pool) || canonical === null) return null;
+      return { request: 'add_address', snat_pool, address: canonical };
     }
     default:
       return null;

@@ -153,6 +153,13 @@ export class EmbeddedEngine {
     }
   }
 
+  /** Makes the SNAT pools of `configuration` the running ones; whoever waits for a port is served. */
+  applySnatPools(configuration: Configuration): void {
+    this.configuration = configuration;
+    this.commitSnatPools(configuration.snat_pools);
+    for (const { pool } of this.pools.values()) if (pool.snat !== null) pool.portsFreed();
+  }
+
   private commitSnatPools(wanted: readonly SnatConfiguration[]): void {
     const names = new Set(wanted.map((s) => s.name));
     for (const name of this.snatPools.keys()) if (!names.has(name)) this.snatPools.delete(name);

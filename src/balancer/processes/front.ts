@@ -8,6 +8,8 @@ export interface Front {
   serve(): Promise<void>;
   administer(pool: string, server: string, to: 'enabled' | 'disabled' | 'draining'): void;
   setMultiplexing(virtualService: string, on: boolean): void;
+  /** Makes the SNAT pools of `configuration` the running ones, and nothing else of it. */
+  applySnatPools(configuration: Configuration): Promise<void>;
   state(): Promise<BalancerState>;
   note(kind: 'started' | 'reloaded' | 'reload_refused', text: string): void;
   warn(snatPool: string, warnings: readonly string[]): void;

@@ -59,6 +59,11 @@ export class Lending {
     this.lent.delete(worker);
     this.waiting = this.waiting.filter((w) => w.worker !== worker);
     for (const { address, server, ports } of entries?.values() ?? []) this.ledger.takeBack({ address, server, ports: [...ports] }, now);
+    return this.serveWaiting(now);
+  }
+
+  /** There are ports again: who waits for them is served. */
+  serveWaiting(now: number): readonly { readonly worker: number; readonly block: PortBlock }[] {
     const served: { readonly worker: number; readonly block: PortBlock }[] = [];
     for (const server of new Set(this.waiting.map((w) => w.server))) {
       for (let next = this.serve(server, now); next !== null; next = this.serve(server, now)) served.push(next);

@@ -5,9 +5,11 @@
  * root comes later, so a reload that needs it is refused with the reason.
  */
 import { execFileSync } from 'node:child_process';
+import { isLoopback } from '../../core/address.ts';
 import { PlimsollError } from '../../core/errors.ts';
 import { hostWarnings } from '../configuration/host.ts';
 import { type Configuration, loadConfiguration } from '../configuration/index.ts';
+import { withSnatAddress } from '../configuration/live.ts';
 import type { ControlRequest, ControlResults } from '../control/protocol.ts';
 import { openControl } from '../control/server.ts';
 import type { Front } from './front.ts';
@@ -67,6 +69,21 @@ export const runBalancer = async (options: RunOptions): Promise<void> => {
     return next;
   };
 
+  const addAddress = (name: string, address: string): Promise<Record<string, never>> => {
+    const next = reloading.then(async () => {
+      const extended = withSnatAddress(running, name, address);
+      const here = host.ports()?.addresses ?? null;
+      if (here !== null && !here.includes(address) && !isLoopback(address))
+        throw new PlimsollError('not_settable', { name, reason: `${address} is not on this host: add it to an interface first` });
+      await front.applySnatPools(extended);
+      running = extended;
+      adopt(running);
+      return {};
+    });
+    reloading = next.catch(() => {});
+    return next;
+  };
+
   const answer = async (request: ControlRequest): Promise<ControlResults[keyof ControlResults]> => {
     switch (request.request) {
       case 'state':
@@ -79,6 +96,8 @@ export const runBalancer = async (options: RunOptions): Promise<void> => {
       case 'set':
         front.setMultiplexing(request.virtual_service, request.connection_multiplexing);
         return {};
+      case 'add_address':
+        return addAddress(request.snat_pool, request.address);
     }
   };
   let control: { close(): void } | null = null;

@@ -9,6 +9,7 @@ export const singleProcess = (options: EngineOptions): Front => {
     serve: async () => {},
     administer: (pool, server, to) => engine.administer(pool, server, to),
     setMultiplexing: (name, on) => engine.setMultiplexing(name, on),
+    applySnatPools: async (configuration) => engine.applySnatPools(configuration),
     state: async () => engine.state(),
     note: (kind, text) => engine.events.add(kind, 'balancer', null, text),
     warn: (pool, warnings) => engine.setWarnings(pool, warnings),

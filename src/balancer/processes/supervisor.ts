@@ -120,6 +120,15 @@ class Supervisor implements Front {
     this.tell({ to: 'multiplexing', service, on });
   }
 
+  async applySnatPools(configuration: Configuration): Promise<void> {
+    this.engine.applySnatPools(configuration);
+    this.configuration = configuration;
+    await Promise.all([...this.workers.values()].map((worker) => this.configure(worker)));
+    const now = this.engine.clock.seconds();
+    for (const [name, lending] of this.lendings)
+      for (const { worker, block } of lending.serveWaiting(now)) this.lend(worker, name, lending, block);
+  }
+
   async state(): Promise<BalancerState> {
     const states = await Promise.all([...this.workers.values()].map((worker) => this.ask(worker, (id) => ({ to: 'state', id }))));
     return mergeStates(

@@ -1,5 +1,7 @@
 /** The commands that change a running balancer: `reload`, `drain`, `enable`, `disable`, `set`. */
 import { ask } from '../../balancer/control/client.ts';
+import type { ControlRequest } from '../../balancer/control/protocol.ts';
+import { canonicalAddress } from '../../core/address.ts';
 import { ExitCode, PlimsollError } from '../../core/errors.ts';
 import type { CommandSpec } from '../command.ts';
 import { runtimeSocket, socketOption } from '../runtime-socket.ts';
@@ -63,35 +65,54 @@ export const disable = administration(
 
 const words: Readonly<Record<string, boolean>> = { on: true, true: true, off: false, false: false };
 
+const EXAMPLE = 'for example plimsoll set virtualservice web connection_multiplexing=on or plimsoll set snatpool egress address+=10.0.0.6';
+
+const multiplexing = (name: string, assignment: string): { readonly request: ControlRequest; readonly done: string } => {
+  const [key, value] = assignment.split('=') as [string, string?];
+  const on = words[value ?? ''];
+  if (key !== 'connection_multiplexing' || on === undefined) {
+    throw new PlimsollError('bad_value', {
+      option: 'set',
+      value: assignment,
+      expected: 'connection_multiplexing=on or =off',
+      example: EXAMPLE,
+    });
+  }
+  return {
+    request: { request: 'set', virtual_service: name, connection_multiplexing: on },
+    done: `connection_multiplexing=${on ? 'on' : 'off'} for virtual service ${name}`,
+  };
+};
+
+const snatAddress = (name: string, assignment: string): { readonly request: ControlRequest; readonly done: string } => {
+  const [, given] = /^address\+?=(.+)$/.exec(assignment) ?? [];
+  const address = given === undefined ? null : canonicalAddress(given);
+  if (address === null)
+    throw new PlimsollError('bad_value', { option: 'set', value: assignment, expected: 'address+=ADDRESS', example: EXAMPLE });
+  return { request: { request: 'add_address', snat_pool: name, address }, done: `${address} is a source address of SNAT pool ${name}` };
+};
+
 export const set: CommandSpec = {
   name: 'set',
   summary: 'Change a setting of the running balancer',
-  synopsis: 'virtualservice NAME connection_multiplexing=on|off',
+  synopsis: 'virtualservice NAME connection_multiplexing=on|off | snatpool NAME address+=ADDRESS',
   takes: [3, 3],
   options: [socketOption],
-  notes: ['Takes effect for requests to come and lasts until the next reload, which goes by the file.', changeNote],
-  examples: [['plimsoll set virtualservice web connection_multiplexing=on', 'many clients share few server connections from now on']],
+  notes: [
+    'Takes effect for requests to come and lasts until the next reload, which goes by the file. An address must be on this host already.',
+    changeNote,
+  ],
+  examples: [
+    ['plimsoll set virtualservice web connection_multiplexing=on', 'many clients share few server connections from now on'],
+    ['plimsoll set snatpool egress address+=10.0.0.6', 'every pool that uses egress has the ports of one more source address'],
+  ],
   run: async (given, shell) => {
     const [kind, name, assignment] = given.positionals as readonly [string, string, string];
-    const [key, value] = assignment.split('=') as [string, string?];
-    const example = 'for example plimsoll set virtualservice web connection_multiplexing=on';
-    if (kind !== 'virtualservice')
-      throw new PlimsollError('bad_value', {
-        option: 'set',
-        value: kind,
-        expected: 'virtualservice, the only kind with settings',
-        example,
-      });
-    const on = words[value ?? ''];
-    if (key !== 'connection_multiplexing' || on === undefined) {
-      throw new PlimsollError('bad_value', { option: 'set', value: assignment, expected: 'connection_multiplexing=on or =off', example });
-    }
-    await ask(runtimeSocket('balance', given.text('socket'), shell.env), {
-      request: 'set',
-      virtual_service: name,
-      connection_multiplexing: on,
-    });
-    shell.stderr.write(`connection_multiplexing=${on ? 'on' : 'off'} for virtual service ${safe(name)}\n`);
+    if (kind !== 'virtualservice' && kind !== 'snatpool')
+      throw new PlimsollError('bad_value', { option: 'set', value: kind, expected: 'virtualservice or snatpool', example: EXAMPLE });
+    const { request, done } = kind === 'virtualservice' ? multiplexing(name, assignment) : snatAddress(name, assignment);
+    await ask(runtimeSocket('balance', given.text('socket'), shell.env), request);
+    shell.stderr.write(`${safe(done)}\n`);
     return ExitCode.ok;
   },
 };

@@ -4,6 +4,7 @@ import type { CommandSpec } from '../command.ts';
 const loaders: Readonly<Record<string, () => Promise<CommandSpec>>> = {
   doctor: async () => (await import('./doctor.ts')).doctor,
   watch: async () => (await import('./watch.ts')).watch,
+  serve: async () => (await import('./serve.ts')).serve,
   plan: async () => (await import('./plan.ts')).plan,
   tune: async () => (await import('./tune.ts')).tune,
   explain: async () => (await import('./explain.ts')).explain,
