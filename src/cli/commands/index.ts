@@ -8,6 +8,7 @@ const loaders: Readonly<Record<string, () => Promise<CommandSpec>>> = {
   plan: async () => (await import('./plan.ts')).plan,
   tune: async () => (await import('./tune.ts')).tune,
   explain: async () => (await import('./explain.ts')).explain,
+  load: async () => (await import('./load.ts')).load,
   lab: async () => (await import('./lab.ts')).lab,
   balance: async () => (await import('./balance.ts')).balance,
   show: async () => (await import('./show.ts')).show,
@@ -18,6 +19,7 @@ const loaders: Readonly<Record<string, () => Promise<CommandSpec>>> = {
   set: async () => (await import('./administer.ts')).set,
   'lab-peer': async () => (await import('./lab-peer.ts')).labPeer,
   'balance-worker': async () => (await import('./balance-worker.ts')).balanceWorker,
+  'load-worker': async () => (await import('./load-worker.ts')).loadWorker,
 };
 
 /** The command of that name, or null. */

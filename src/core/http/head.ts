@@ -77,6 +77,7 @@ export class Head {
   hosts = 0;
 
   // Only while scanning: where the run of kept field lines begins, and what was kept before it.
+  private keeping = true;
   private runStart = 0;
   private kept = '';
   private nominated: string[] | null = null;
@@ -103,6 +104,7 @@ export class Head {
    */
   scanRequest(b: Bytes, start: number, end: number, dropForwarded: boolean): number {
     this.reset();
+    this.keeping = true;
     let i = start;
     // RFC 9112 2.2: an empty line before the request line is ignored, once.
     if (b[i] === CR && b[i + 1] === LF && i + 1 < end) i += 2;
@@ -175,9 +177,13 @@ export class Head {
     return i;
   }
 
-  /** Reads a response head from `b[start, end)`. As `scanRequest`; every refusal is `malformedResponse`. */
-  scanResponse(b: Bytes, start: number, end: number): number {
+  /**
+   * Reads a response head from `b[start, end)`. As `scanRequest`; every refusal is `malformedResponse`. Without `passOn` it only finds
+   * how the message is framed and leaves `text` alone, for those who are where it ends.
+   */
+  scanResponse(b: Bytes, start: number, end: number, passOn = true): number {
     this.reset();
+    this.keeping = passOn;
     let i = start;
     // "HTTP/1.x NNN"
     if (end - i < 13)
@@ -207,6 +213,7 @@ export class Head {
     if (i === REFUSED) return this.refuse(malformedResponse);
     if (i === INCOMPLETE) return this.unfinished(start, end, malformedResponse);
     if (i - start > headLimits.head || (this.chunked && (this.contentLength >= 0 || minor === 0))) return this.refuse(malformedResponse);
+    if (!passOn) return i;
     const all = b.toString('latin1', start, i);
     // Without this the line would claim what we do not keep: our connection to the client is HTTP/1.1 whatever the server speaks.
     const line = minor === 1 ? all.slice(0, lineEnd + 2 - start) : `HTTP/1.1${all.slice(8, lineEnd + 2 - start)}`;
@@ -236,6 +243,7 @@ export class Head {
 
   /** Takes the line `[from, to)` out of what is kept. */
   private drop(b: Bytes, from: number, to: number): void {
+    if (!this.keeping) return;
     if (from > this.runStart) this.kept += b.toString('latin1', this.runStart, from);
     this.runStart = to;
   }

@@ -1,0 +1,166 @@
+/**
+ * A whole run: one job shared out over processes (or done in this one), their counts added up every second, and what the ports did.
+ */
+import type { ChildProcess } from 'node:child_process';
+import type { Plan } from '../core/plan/plan.ts';
+import type { Job } from './job.ts';
+import type { FromWorker, ToWorker } from './messages.ts';
+import { PortUse } from './port-use.ts';
+import type { Prediction } from './prediction.ts';
+import { type Delta, type LedgerPorts, Total } from './tally.ts';
+import { intervalMs, runJob } from './worker.ts';
+
+/** Milliseconds from the order to the first request: every process' clock must be running by then. */
+const leadMs = 100;
+const leadOfProcessesMs = 500;
+
+/** How a run stands, once a second. */
+export interface Progress {
+  /** Seconds from the beginning. */
+  readonly elapsed: number;
+  readonly total: Total;
+  /** What happened since the last one. */
+  readonly interval: { readonly seconds: number; readonly scheduled: number; readonly ok: number; readonly failed: number };
+  readonly portsUsed: number;
+  /** Seconds until no port is left at the rate ports are now taken; null where they last. */
+  readonly portsLast: number | null;
+}
+
+export interface Result {
+  readonly job: Job;
+  readonly prediction: Prediction;
+  readonly total: Total;
+  /** Seconds that requests were sent in. */
+  readonly seconds: number;
+  readonly capacity: number;
+  readonly peakUsed: number;
+  readonly ledger: readonly LedgerPorts[];
+  readonly interrupted: boolean;
+}
+
+export interface RunOptions {
+  readonly processes: number;
+  /** A process that calls `serveWorker`, with an IPC channel of structured clones. */
+  readonly startWorker: () => ChildProcess;
+  readonly stop: AbortSignal;
+  readonly onProgress: (progress: Progress) => void;
+}
+
+/** Runs the job in `processes` others, each with its share. */
+const runProcesses = async (
+  job: Job,
+  options: RunOptions,
+  tell: (process: number, delta: Delta) => void,
+  began: (at: number) => void,
+): Promise<void> => {
+  const children = Array.from({ length: options.processes }, () => options.startWorker());
+  const send = (child: ChildProcess, message: ToWorker): void => {
+    if (child.connected) child.send(message, () => {});
+  };
+  const onStop = (): void => {
+    for (const child of children) send(child, { to: 'stop' });
+  };
+  let ready = 0;
+  try {
+    options.stop.addEventListener('abort', onStop);
+    await Promise.all(
+      children.map(
+        (child, index) =>
+          new Promise<void>((resolve, reject) => {
+            let done = false;
+            child.on('error', reject);
+            child.on('message', (message: FromWorker) => {
+              if (message.from === 'delta') tell(index, message.delta);
+              else if (message.from === 'done') done = true;
+              else if (++ready === children.length) {
+                const start = performance.now() + leadMs;
+                began(start);
+                const at = performance.timeOrigin + start;
+                children.forEach((c, i) => {
+                  send(c, { to: 'run', job: { ...job, share: { index: i, of: children.length } }, at });
+                });
+                if (options.stop.aborted) onStop();
+              }
+            });
+            child.on('exit', (code, signal) => {
+              if (done || options.stop.aborted) resolve();
+              else reject(new Error(`a load process ended with ${signal ?? code}`));
+            });
+          }),
+      ),
+    );
+  } finally {
+    options.stop.removeEventListener('abort', onStop);
+    for (const child of children) child.kill('SIGKILL');
+  }
+};
+
+const usedOf = (ledger: readonly LedgerPorts[]): number => ledger.reduce((sum, row) => sum + row.used + row.cooling, 0);
+
+const capacityOf = (p: Plan): number => p.total.capacity;
+
+/** Runs `job` to its end, or until `stop` is aborted. Nothing is open afterwards. */
+export const runLoad = async (
+  job: Job,
+  prediction: Prediction,
+  timeWaitsBefore: ArrayLike<number>,
+  options: RunOptions,
+): Promise<Result> => {
+  const total = new Total();
+  const capacity = capacityOf(prediction.plan);
+  const use = new PortUse(prediction.plan.workload, capacity, timeWaitsBefore);
+  let began = performance.now() + (options.processes > 1 ? leadOfProcessesMs : leadMs);
+  let closed = 0;
+  let used = prediction.usedBefore;
+  const elapsed = (): number => Math.max(0, (performance.now() - began) / 1000);
+  const add = (process: number, delta: Delta): void => {
+    total.add(process, delta);
+    closed += delta.closedByUs;
+  };
+  let last = { at: 0, scheduled: 0, ok: 0, failed: 0, used };
+  const look = (): void => {
+    const at = elapsed();
+    const { ledger } = total;
+    used = ledger.length > 0 ? usedOf(ledger) : use.update(at, closed, total.open);
+    closed = 0;
+    use.peak = Math.max(use.peak, used);
+    if (at === 0) return;
+    const seconds = at - last.at;
+    const growth = (used - last.used) / seconds;
+    options.onProgress({
+      elapsed: at,
+      total,
+      interval: { seconds, scheduled: total.scheduled - last.scheduled, ok: total.ok - last.ok, failed: total.failed - last.failed },
+      portsUsed: used,
+      portsLast: growth > 0 && total.shortage === null ? (capacity - used) / growth : null,
+    });
+    last = { at, scheduled: total.scheduled, ok: total.ok, failed: total.failed, used };
+  };
+  const looking = setInterval(look, intervalMs);
+  try {
+    if (options.processes > 1) {
+      await runProcesses(job, options, add, (at) => {
+        began = at;
+      });
+    } else await runJob(job, began, options.stop, (delta) => add(0, delta));
+  } finally {
+    clearInterval(looking);
+  }
+  used = total.ledger.length > 0 ? usedOf(total.ledger) : use.update(elapsed(), closed, total.open);
+  const asked =
+    job.traffic.kind === 'open'
+      ? job.traffic.profile.reduce((sum, s) => sum + s.seconds, 0)
+      : job.traffic.kind === 'closed'
+        ? job.traffic.seconds
+        : elapsed();
+  return {
+    job,
+    prediction,
+    total,
+    seconds: Math.min(elapsed(), asked),
+    capacity,
+    peakUsed: Math.max(use.peak, used),
+    ledger: total.ledger,
+    interrupted: options.stop.aborted,
+  };
+};
