@@ -482,6 +482,32 @@ const catalogue = {
     hint: 'ip address shows those that are; ip address add {address}/32 dev lo adds one',
   },
 
+  // --- the agent: its history ---
+  data_unwritable: {
+    exit: 77,
+    fault: 'user',
+    message: 'cannot keep history in {path}: {reason}',
+    hint: 'make that folder writable for the user the agent runs as, name another with --data, or leave --data out to keep history in memory',
+  },
+  history_newer: {
+    exit: 65,
+    fault: 'user',
+    message: 'the history {path} is of a newer plimsoll: its version is {found}, this one knows up to {known}',
+    hint: 'it was left as it is: run the newer plimsoll, or name another folder with --data',
+  },
+  history_foreign: {
+    exit: 65,
+    fault: 'user',
+    message: '{path} is a database, but no history of plimsoll',
+    hint: 'it was left as it is: name another folder with --data',
+  },
+  history_busy: {
+    exit: 69,
+    fault: 'user',
+    message: 'another process has the history {path} open',
+    hint: 'stop the other plimsoll serve, or give this one a folder of its own with --data',
+  },
+
   internal: {
     exit: 70,
     fault: 'plimsoll',

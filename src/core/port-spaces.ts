@@ -82,16 +82,19 @@ const judge = (occupancy: Occupancy, load: PortSpace['load'], motion: Motion | n
 export const continued = (load: Load, past: readonly PastUse[], at: number): Load =>
   past.length === 0 ? load : withTrend(load, [...past, { at, live: load.live }]);
 
-const countFailed = (context: Context, identity: Identity): number | null => {
-  if (context.failed === null) return null;
-  return context.failed.filter(
+/** How many of the searches in `failed` wanted a port of this space, which is in the namespace of that id. */
+export const failuresOf = (
+  { source, destination, destinationPort }: Identity,
+  namespaceId: string,
+  failed: readonly FailedSearch[],
+): number =>
+  failed.filter(
     (f) =>
-      (f.namespace === null || f.namespace === context.view.sample.id) &&
-      f.destination === identity.destination &&
-      f.destinationPort === identity.destinationPort &&
-      (f.source === identity.source || f.source === '0.0.0.0' || f.source === '::'),
+      f.destinationPort === destinationPort &&
+      f.destination === destination &&
+      (f.namespace === null || f.namespace === namespaceId) &&
+      (f.source === source || f.source === '0.0.0.0' || f.source === '::'),
   ).length;
-};
 
 const build = (
   context: Context,
@@ -128,7 +131,7 @@ const build = (
     closeWaitAges,
     shared,
     ...rates(motion),
-    failedSearches: countFailed(context, identity),
+    failedSearches: context.failed === null ? null : failuresOf(identity, view.sample.id, context.failed),
     load,
     forecast: judge(occupancy, load, motion),
     owners: [],

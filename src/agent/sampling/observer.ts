@@ -8,7 +8,7 @@
 
 import { carryInfo } from '../../core/carry.ts';
 import { type Diagnosis, diagnose, type Looks, measureSpaces, withLedgers } from '../../core/diagnosis.ts';
-import type { Reading } from '../../core/host-sample.ts';
+import type { FailedSearch, Reading } from '../../core/host-sample.ts';
 import type { LedgerUse } from '../../core/ledger-spaces.ts';
 import type { AskedDestination, MeasuredSpace, NamespaceView } from '../../core/port-spaces.ts';
 import type { PastUse } from '../../core/trend.ts';
@@ -54,6 +54,8 @@ export interface Observation {
   /** All spaces that were measured, the fullest first; `diagnosis.spaces` are the top of them, with their owners. */
   readonly measured: readonly MeasuredSpace[];
   readonly looks: Looks;
+  /** The port searches that failed since the look before; `diagnosis` counts those of the last seconds. Null: not watched. */
+  readonly failedSearches: readonly FailedSearch[] | null;
   /** What the tick took: seconds of the clock spent working, and of CPU. */
   readonly cost: { readonly seconds: number; readonly cpuSeconds: number };
   /** Seconds between looks now, where they take too long for the interval asked for; else null. */
@@ -162,7 +164,7 @@ export class Observer {
     const ledgers = await reading;
     if (this.closing.signal.aborted || this.watching === null) return null;
     const takenAt = Date.now();
-    const { looks, measured, diagnosis } = work(() => this.judge(before, after, reports, ledgers, takenAt));
+    const { looks, measured, diagnosis, failedSearches } = work(() => this.judge(before, after, reports, ledgers, takenAt));
     this.pace.note(seconds);
     return {
       takenAt,
@@ -170,6 +172,7 @@ export class Observer {
       diagnosis,
       measured,
       looks,
+      failedSearches,
       cost: { seconds, cpuSeconds },
       slowedTo: this.pace.slowedTo,
     };
@@ -201,9 +204,14 @@ export class Observer {
     reports: Reports,
     ledgers: Reading<readonly LedgerUse[]>,
     takenAt: number,
-  ): { readonly looks: Looks; readonly measured: readonly MeasuredSpace[]; readonly diagnosis: Diagnosis } {
+  ): {
+    readonly looks: Looks;
+    readonly measured: readonly MeasuredSpace[];
+    readonly diagnosis: Diagnosis;
+    readonly failedSearches: readonly FailedSearch[] | null;
+  } {
     const { sampler, top, asked = [] } = this.options;
-    const watched = this.watching!.take(clock());
+    const { watched, fresh } = this.watching!.take(clock());
     const looks: Looks = { host: sampler.facts, takenAt: new Date(takenAt).toISOString(), before, after, watched };
     const at = after[0]?.sample.at ?? clock();
     const earlier = this.ledgersBefore;
@@ -226,7 +234,7 @@ export class Observer {
       this.watching!.report(),
       { name: 'balancer', status: ledgers.status, duration: 0, hint: ledgers.status === 'ok' ? '' : ledgers.hint },
     ];
-    return { looks, measured, diagnosis: diagnose(looks, measured, bySpace, sensors, top, asked) };
+    return { looks, measured, failedSearches: fresh, diagnosis: diagnose(looks, measured, bySpace, sensors, top, asked) };
   }
 
   /** What was seen of a space before; the first time, what an earlier run saw. */

@@ -35,10 +35,11 @@ export class Watching {
     return this.reading?.status === 'ok' ? this.reading.value : null;
   }
 
-  /** What was watched in the window that ends `now`. */
-  take(now: number): Watched {
-    if (this.watch === null) return { seconds: 0, failedSearches: null, openings: [] };
-    this.taken.push({ from: this.since, to: now, ...this.watch.take() });
+  /** What was watched in the window that ends `now`, and the failures since the last call alone. */
+  take(now: number): { readonly watched: Watched; readonly fresh: readonly FailedSearch[] | null } {
+    if (this.watch === null) return { watched: { seconds: 0, failedSearches: null, openings: [] }, fresh: null };
+    const latest = this.watch.take();
+    this.taken.push({ from: this.since, to: now, ...latest });
     this.since = now;
     this.taken = this.taken.filter((t) => t.to > now - this.window);
     const openings = new Map<string, Opening>();
@@ -48,10 +49,10 @@ export class Watching {
         openings.set(key, { ...o, weight: o.weight + (openings.get(key)?.weight ?? 0) });
       }
     }
+    const failedSearches = this.taken.flatMap((t) => t.failedSearches).slice(-MOST_FAILURES);
     return {
-      seconds: now - this.taken[0]!.from,
-      failedSearches: this.taken.flatMap((t) => t.failedSearches).slice(-MOST_FAILURES),
-      openings: [...openings.values()],
+      watched: { seconds: now - this.taken[0]!.from, failedSearches, openings: [...openings.values()] },
+      fresh: latest.failedSearches,
     };
   }
 
