@@ -1,10 +1,12 @@
 /** The executable: makes the Shell from the real process, runs `main`, leaves with its exit code. */
+import { isatty } from 'node:tty';
+import { openFullScreen } from './full-screen.ts';
 import { main } from './main.ts';
 import type { Output, Shell } from './shell.ts';
 
-// Piped into `head`, the reader goes first: that is no error of ours.
+// Piped into `head`, the reader goes first, and a terminal may be closed (EIO): that is no error of ours.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code === 'EPIPE') process.exit(0);
+  if (error.code === 'EPIPE' || error.code === 'EIO') process.exit(0);
   throw error;
 });
 
@@ -36,6 +38,7 @@ const shell: Shell = {
   },
   interrupted: controller.signal,
   onHangup: (listener) => void process.on('SIGHUP', listener),
+  ...(isatty(0) && isatty(1) ? { fullScreen: openFullScreen } : {}),
 };
 void main(process.argv.slice(2), shell).then((code) => {
   if (received === null || code === 0) {

@@ -2,6 +2,8 @@
  * The process as one object: everything a command may know of the outside comes in here, so that every command can be
  * run inside a test and must reach the exit code it declared.
  */
+import type { FullScreen, ScreenListener } from './full-screen.ts';
+
 export interface Output {
   write(text: string): void;
   readonly isTerminal: boolean;
@@ -20,4 +22,6 @@ export interface Shell {
   readonly interrupted: AbortSignal;
   /** Calls `listener` at every SIGHUP. Absent where there is no process of its own; then SIGHUP ends it as usual. */
   readonly onHangup?: (listener: () => void) => void;
+  /** Takes the whole terminal. Absent where stdin or stdout is none. */
+  readonly fullScreen?: (listener: ScreenListener) => FullScreen;
 }

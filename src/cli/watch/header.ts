@@ -1,0 +1,54 @@
+/** The first lines of every page: the verdict, what it is about, whose host this is and when it was looked at. */
+import type { Verdict } from '../../core/diagnosis.ts';
+import { nameOf } from '../../core/finding/of-space.ts';
+import { urgency } from '../../core/finding/urgency.ts';
+import { formatDuration, formatNumber, formatPercent } from '../../core/quantity.ts';
+import { type Paint, type Style, safe } from '../terminal.ts';
+import { ends } from './layout.ts';
+import type { Seen, WatchState } from './state.ts';
+
+const styleOf: Readonly<Record<Verdict, Style>> = { ok: 'green', warning: 'yellow', critical: 'red', unknown: 'yellow' };
+
+/** The verdict as a label. Without colours it is the word alone. */
+export const badge = (verdict: Verdict, paint: Paint): string =>
+  paint('bold', paint(styleOf[verdict], paint('inverse', ` ${verdict.toUpperCase()} `)));
+
+/** The verdict in one sentence. */
+export const sentence = ({ diagnosis }: Pick<Seen, 'diagnosis'>): string => {
+  const { findings, spaces, verdict } = diagnosis;
+  const [worst] = findings;
+  if (verdict === 'unknown') return 'sockets could not be read: ? says why';
+  if (verdict !== 'ok' && worst !== undefined) return worst.title;
+  const [fullest] = spaces;
+  if (fullest === undefined) return 'no connection leaves this namespace';
+  return `the fullest port space is ${formatPercent(fullest.usedRatio)} full: ${nameOf(fullest)}`;
+};
+
+const clock = (ms: number): string => new Date(ms).toISOString().slice(11, 19);
+
+/** Two lines. `now` is milliseconds since the epoch. */
+export const header = (state: WatchState, seen: Seen, interval: number, now: number, columns: number, paint: Paint): string[] => {
+  const { diagnosis, takenAt, slowedTo } = seen;
+  const { order, reversed, filter } = state.arrangement;
+  const near = state.spaces.filter((s) => urgency(s) !== null).length;
+  const count = state.spaces.length + Math.max(0, diagnosis.unlisted + diagnosis.spaces.length - state.spaces.length);
+  const facts = [
+    safe(diagnosis.host.name),
+    `${formatNumber(count)} port space${count === 1 ? '' : 's'}${near > 0 ? `, ${near} near the line` : ''}`,
+    slowedTo === null ? `every ${formatDuration(interval)}` : `every ${formatDuration(slowedTo)}: looking takes long`,
+    `by ${order}${reversed ? ', reversed' : ''}`,
+    ...(filter === '' || state.typing ? [] : [`filter “${safe(filter)}”`]),
+  ];
+  // While the looks come as they should, their time is enough; when they do not, their age is what matters.
+  const age = (now - takenAt) / 1000;
+  const late = age > 2.5 * Math.max(1, slowedTo ?? interval);
+  const when = state.paused
+    ? paint('bold', paint('cyan', `paused, ${formatDuration(Math.max(0, Math.round(age)))} old`))
+    : late
+      ? paint('yellow', `${formatDuration(Math.round(age))} old`)
+      : paint('dim', `${clock(takenAt)} UTC`);
+  return [
+    ends(`${badge(diagnosis.verdict, paint)} ${paint('bold', safe(sentence(seen)))}`, '', columns),
+    ends(paint('dim', ` ${facts.join(' · ')}`), when, columns),
+  ];
+};
