@@ -1,5 +1,5 @@
 /** The agent's HTTP side from its first listener to its last answer. Loaded when it is needed: hono and zod take time to start. */
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import type { IncomingMessage } from 'node:http';
 import { createSecureContext } from 'node:tls';
 import { formatEndpoint, isLoopback } from '../../core/address.ts';
@@ -10,6 +10,7 @@ import type { AgentView } from '../view.ts';
 import { Access, type Peer } from './access.ts';
 import { agentApp } from './app.ts';
 import { readAssets } from './assets.ts';
+import { metricsText, type ProcessUse } from './metrics.ts';
 import { agentServer, closeServer, defaultLimits, type Limits, listenOn, type Tls, type Traffic } from './server.ts';
 import { Readers, type StreamLimits, defaultLimits as streamLimits } from './stream.ts';
 
@@ -63,6 +64,18 @@ const readTls = (files: { readonly cert: string; readonly key: string }): Tls =>
 const descriptorOf = (incoming: IncomingMessage): number =>
   (incoming.socket as unknown as { readonly _handle?: { readonly fd?: number } })._handle?.fd ?? -1;
 
+const processUse = (): ProcessUse => {
+  const { user, system } = process.cpuUsage();
+  let openDescriptors: number | null = null;
+  try {
+    // One of them is the folder itself while it is read.
+    openDescriptors = readdirSync('/proc/self/fd').length - 1;
+  } catch {
+    // No procfs here.
+  }
+  return { cpuSeconds: (user + system) / 1e6, residentBytes: process.memoryUsage.rss(), openDescriptors };
+};
+
 /** Starts listening. Throws agent_running, agent_port_taken, listen_failed, tls_unusable, unwritable. */
 export const startHttp = async (options: HttpOptions): Promise<Listening> => {
   const { view, listen, peerUser } = options;
@@ -79,7 +92,17 @@ export const startHttp = async (options: HttpOptions): Promise<Listening> => {
     access,
     readers,
     assets,
-    metrics: () => '',
+    metrics: () =>
+      metricsText(
+        view,
+        {
+          answers,
+          refused: { ...access.refused, connections: traffic.refusedConnections, malformed: traffic.malformed },
+          readers: readers.size,
+          streams: readers.counts,
+        },
+        processUse(),
+      ),
     peerOf: (incoming): Peer => {
       const address = incoming.socket.remoteAddress;
       // A closed TCP connection has no address either; nobody gets that answer.
