@@ -1,0 +1,336 @@
+/** One port space: how full it was, is and will be, which ports, whose, why, and what would help. */
+import { useComputed, useSignal } from '@preact/signals';
+import { useEffect, useRef } from 'preact/hooks';
+import { asItIs, changesOf, stageOf, type Tried, triedStage } from '../../core/plan/tried.ts';
+import { formatNumber, formatPercent, formatRate } from '../../core/quantity.ts';
+import { type HistoryDocument, measuredStart, type SpaceDetail } from '../../wire/api.ts';
+import { EvidenceTable } from '../findings/finding.tsx';
+import { ApiTrouble, api } from '../live/api.ts';
+import { sample, session } from '../live/store.ts';
+import { SeverityTag } from '../look/severity.tsx';
+import { kindOf, nameOf, nearness, sentenceOf, timeLeftOf, wallOf } from '../model/space.ts';
+import { countOf, stateGroups } from '../model/states.ts';
+import { HullGauge } from '../overview/gauge.tsx';
+import { formatRoute } from '../route.ts';
+import { occupancyOf } from './occupancy.ts';
+import { OccupancyChart, OccupancyTable } from './occupancy-chart.tsx';
+import { PortMap } from './port-map.tsx';
+import { Remedies } from './remedies.tsx';
+import { WhatIf } from './what-if.tsx';
+
+/** What the picture spans, in seconds back. */
+const spans = [
+  [180, '3 minutes'],
+  [900, '15 minutes'],
+  [3600, 'an hour'],
+  [86_400, 'a day'],
+  [30 * 86_400, '30 days'],
+] as const;
+
+const Owners = ({ detail }: { readonly detail: SpaceDetail }) => {
+  const { owners, by_state } = detail.space;
+  if (owners.length === 0)
+    return (
+      <p class="quiet">
+        {session.value?.authenticated === false
+          ? 'Process names are shown with the token only.'
+          : by_state.time_wait > 0
+            ? 'Nobody holds a socket of it now: TIME_WAITs belong to nobody.'
+            : 'No process of this host was found to hold a socket of it.'}
+      </p>
+    );
+  return (
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard
+    <div class="scroll-x" tabIndex={0} role="region" aria-label="Processes">
+      <table>
+        <thead>
+          <tr>
+            <th scope="col">Process</th>
+            <th scope="col" class="number">
+              pid
+            </th>
+            <th scope="col">Container</th>
+            <th scope="col" class="number">
+              Sockets
+            </th>
+            <th scope="col" class="number">
+              Opens
+            </th>
+          </tr>
+        </thead>
+        <tbody>
+          {owners.map((o) => (
+            <tr key={o.pid}>
+              <th scope="row">{o.command}</th>
+              <td class="number">{o.pid}</td>
+              <td>{o.container ?? '–'}</td>
+              <td class="number">{formatNumber(o.sockets)}</td>
+              <td class="number">{o.opens === null ? '–' : formatRate(o.opens)}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+};
+
+const Facts = ({ detail }: { readonly detail: SpaceDetail }) => {
+  const s = detail.space;
+  const { figure, meaning } = timeLeftOf(s);
+  const facts: readonly (readonly [string, string])[] = [
+    ['Used', `${formatNumber(s.used)} of ${formatNumber(s.capacity)} (${formatPercent(s.used_ratio)})`],
+    ['Free', s.free_low === s.free_high ? formatNumber(s.free) : `${formatNumber(s.free_low)} to ${formatNumber(s.free_high)}`],
+    ['Range', `${s.range.low}–${s.range.high}, ${formatNumber(s.blocked)} blocked`],
+    [
+      'Search wall',
+      wallOf(s) === null ? 'none' : `at ${formatNumber(s.search_wall.at)}, ${s.search_wall.passed ? 'passed' : 'not passed'}`,
+    ],
+    ['Opens', s.open_rate === null ? 'not known yet' : formatRate(s.open_rate)],
+    ['Closes', s.close_rate === null ? 'not known yet' : formatRate(s.close_rate)],
+    ['Failed connects', s.failed_searches === null ? 'not watched' : formatNumber(s.failed_searches)],
+    ['Reusable TIME_WAITs', formatNumber(s.reusable)],
+  ];
+  return (
+    <div class={`facts ${nearness(s)}`}>
+      <HullGauge space={s} />
+      <div>
+        <p class="figure">
+          {figure} <span class="meaning">{meaning}</span>
+        </p>
+        <dl>
+          {facts.map(([term, value]) => (
+            <div key={term}>
+              <dt>{term}</dt>
+              <dd>{value}</dd>
+            </div>
+          ))}
+        </dl>
+        <ul class="legend">
+          {stateGroups
+            .filter((words) => countOf(s.by_state, words) > 0)
+            .map((words) => (
+              <li key={words.group}>
+                <span class={`swatch of-${words.group}`} aria-hidden="true" />
+                {formatNumber(countOf(s.by_state, words))} {words.name} <span class="unseen">{words.meaning}</span>
+              </li>
+            ))}
+        </ul>
+      </div>
+    </div>
+  );
+};
+
+export const SpacePage = ({ id }: { readonly id: string }) => {
+  const detail = useSignal<SpaceDetail | null>(null);
+  const past = useSignal<HistoryDocument | null>(null);
+  const trouble = useSignal<ApiTrouble | null>(null);
+  const tried = useSignal<Tried | null>(null);
+  const span = useSignal<number>(spans[0][0]);
+  const busy = useRef(false);
+  const at = sample.value?.at ?? '';
+
+  // biome-ignore lint/correctness/useExhaustiveDependencies: read anew with each look
+  useEffect(() => {
+    if (busy.current || document.visibilityState !== 'visible') return;
+    busy.current = true;
+    const end = Date.now() / 1000 + 5;
+    void Promise.all([api.space(id), api.history(id, end - span.value, end).catch(() => null)])
+      .then(([newest, history]) => {
+        detail.value = newest;
+        if (history !== null) past.value = history;
+        trouble.value = null;
+      })
+      .catch((error: unknown) => {
+        if (error instanceof ApiTrouble) trouble.value = error;
+      })
+      .finally(() => {
+        busy.current = false;
+      });
+  }, [id, at, span.value]);
+
+  const start = useComputed(() => (detail.value === null ? null : measuredStart(detail.value.start)));
+  const d = detail.value;
+  const s = start.value;
+  if (d === null || s === null)
+    return (
+      <>
+        <div class="page-head">
+          <a href={formatRoute({ page: 'overview' })}>← Overview</a>
+          <h1>{trouble.value === null ? 'Reading …' : trouble.value.message}</h1>
+          <p class="quiet">{trouble.value?.hint || id}</p>
+        </div>
+      </>
+    );
+  const { space } = d;
+  const now = Date.parse(d.at) / 1000;
+  const wall = wallOf(space);
+  const stage = stageOf(s, space.capacity, wall);
+  const value = tried.value ?? asItIs(s);
+  const changes = changesOf(s, value);
+  const then = triedStage(stage, changes);
+  const history: HistoryDocument =
+    past.value !== null && past.value.space === id
+      ? past.value
+      : {
+          space: id,
+          step: 1,
+          at: [],
+          columns: {
+            used: [],
+            capacity: [],
+            time_wait: [],
+            established: [],
+            other: [],
+            open_rate: [],
+            close_rate: [],
+            failed_searches: [],
+          },
+        };
+  const occupancy = occupancyOf(history, now, s, space.capacity, value);
+  const promised = d.remedies.find((r) => r.code === 'multiplexing')?.effect?.forecast.plateau_used;
+  const shareable = Math.max(1, Math.round(promised ?? Math.min(32, Math.max(1, s.load.live))));
+  return (
+    <>
+      <div class="page-head">
+        <a href={formatRoute({ page: 'overview' })}>← Overview</a>
+        <h1>{nameOf(space)}</h1>
+        <p class="row">
+          <SeverityTag of={nearness(space)} />
+          {kindOf(space).short !== '' && <span class="tag">{kindOf(space).short}</span>}
+          {space.label !== null && <span>{space.label}</span>}
+          <span class="quiet">in {space.namespace}</span>
+        </p>
+        <p class="quiet">{kindOf(space).long}</p>
+        {trouble.value !== null && (
+          <p class="banner warning">
+            <span>{trouble.value.status === 404 ? 'It holds no port any more; this is how it was last.' : trouble.value.message}</span>
+          </p>
+        )}
+      </div>
+
+      <section class="section columns two" aria-label="How full">
+        <div class="card">
+          <h2>Now</h2>
+          <Facts detail={d} />
+          <p class="unseen">{sentenceOf(space)}</p>
+        </div>
+        <div class="card">
+          <h2>What if</h2>
+          <WhatIf start={s} stage={stage} tried={tried} shareable={shareable} />
+        </div>
+      </section>
+
+      <section class="section card" aria-labelledby="over-time">
+        <div class="section-head">
+          <h2 id="over-time">Ports in use</h2>
+          <label class="side field row small">
+            the last
+            <select
+              value={span.value}
+              onChange={(e) => {
+                span.value = Number(e.currentTarget.value);
+              }}
+            >
+              {spans.map(([seconds, words]) => (
+                <option key={seconds} value={seconds}>
+                  {words}
+                </option>
+              ))}
+            </select>
+          </label>
+        </div>
+        <OccupancyChart
+          occupancy={occupancy}
+          now={now}
+          capacity={space.capacity}
+          wall={wall}
+          triedCapacity={then.capacity === space.capacity ? null : then.capacity}
+        />
+        <ul class="legend">
+          {[
+            ['established', 'established'],
+            ['closing', 'other live states'],
+            ['time_wait', 'TIME_WAIT'],
+          ].map(([of, words]) => (
+            <li key={of}>
+              <span class={`swatch of-${of}`} aria-hidden="true" />
+              {words}
+            </li>
+          ))}
+          <li>
+            <span class="swatch line dashed" aria-hidden="true" />
+            forecast, with its bounds
+          </li>
+          {changes.length > 0 && (
+            <li>
+              <span class="swatch line tried" aria-hidden="true" />
+              as if it had been so already
+            </li>
+          )}
+        </ul>
+        <OccupancyTable occupancy={occupancy} now={now} />
+      </section>
+
+      {d.findings.length > 0 && (
+        <section class="section" aria-labelledby="why">
+          <h2 id="why">Why</h2>
+          <ul class="findings card">
+            {d.findings.map((f) => (
+              <li key={f.code} class={`finding ${f.severity}`}>
+                <SeverityTag of={f.severity} />
+                <div class="stack">
+                  <h3>{f.title}</h3>
+                  <p>{f.text}</p>
+                  {f.evidence.length > 0 && <EvidenceTable evidence={f.evidence} />}
+                </div>
+              </li>
+            ))}
+          </ul>
+        </section>
+      )}
+
+      {d.remedies.length > 0 && (
+        <section class="section" aria-labelledby="helps">
+          <h2 id="helps">What helps</h2>
+          <Remedies space={space} remedies={d.remedies} />
+        </section>
+      )}
+
+      <section class="section card" aria-labelledby="ports">
+        <h2 id="ports">Every port</h2>
+        <PortMap id={id} at={d.at} />
+      </section>
+
+      <section class="section card" aria-labelledby="owners">
+        <h2 id="owners">Who</h2>
+        <Owners detail={d} />
+      </section>
+
+      {space.shared.length > 0 && (
+        <section class="section card" aria-labelledby="shared">
+          <h2 id="shared">Destinations that share it</h2>
+          <table>
+            <thead>
+              <tr>
+                <th scope="col">Destination</th>
+                <th scope="col" class="number">
+                  Ports
+                </th>
+              </tr>
+            </thead>
+            <tbody>
+              {space.shared.map((x) => (
+                <tr key={`${x.destination} ${x.destination_port}`}>
+                  <th scope="row">
+                    {x.destination}:{x.destination_port}
+                  </th>
+                  <td class="number">{formatNumber(x.held)}</td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </section>
+      )}
+    </>
+  );
+};
