@@ -26,6 +26,8 @@ const rehearsals = [
 ];
 
 export const bundle = async () => {
+  // First: whoever finds a new plimsoll.cjs finds the dashboard new too.
+  if (!webIsFresh()) await buildWeb();
   const dist = join(root, 'dist');
   // Built beside and moved into place: somebody may be running the old one.
   const fresh = join(root, 'build', `dist.${process.pid}`);
