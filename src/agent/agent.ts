@@ -17,12 +17,14 @@ import type {
 } from '../wire/api.ts';
 import { spaceDocument } from '../wire/report.ts';
 import { withoutOwners } from './anonymous.ts';
+import type { History } from './history/history.ts';
 import { EventLog } from './http/event-log.ts';
-import type { AgentView, BalancerAccess, DeliveryCounts, HistoryQuery, HistoryStatus, Look } from './view.ts';
+import type { Observation } from './sampling/observer.ts';
+import type { AgentView, BalancerAccess, DeliveryCounts, HistoryQuery, HistoryStatus } from './view.ts';
 
 /** What the agent needs of whoever looks: the next look when it is due, null at the end. */
 export interface Looking {
-  observe(): Promise<Look | null>;
+  observe(): Promise<Observation | null>;
   close(): void;
 }
 
@@ -32,6 +34,7 @@ export interface AgentOptions {
   readonly looking: Looking;
   /** Seconds between looks, as asked for. */
   readonly interval: number;
+  readonly history: History;
   readonly balancer: BalancerAccess;
   /** Told of what went wrong while it goes on: one line. */
   readonly complain: (text: string) => void;
@@ -73,7 +76,7 @@ export class Agent implements AgentView {
   readonly events = new EventLog(Date.now().toString(36));
   readonly balancer: BalancerAccess;
   private readonly options: AgentOptions;
-  private look: Look | null = null;
+  private look: Observation | null = null;
   private trouble: string | null = null;
   private state: BalancerDocument | null = null;
   private lastSummary = '';
@@ -106,10 +109,12 @@ export class Agent implements AgentView {
     }
     looking.close();
     await asking;
+    this.options.history.close();
   }
 
-  private take(look: Look): void {
+  private take(look: Observation): void {
     this.look = look;
+    this.options.history.append(look);
     const { diagnosis } = look;
     const event = (spaces: typeof diagnosis.spaces): SampleEvent => ({
       at: diagnosis.takenAt,
@@ -142,7 +147,7 @@ export class Agent implements AgentView {
     }
   }
 
-  latest(): Look | null {
+  latest(): Observation | null {
     return this.look;
   }
 
@@ -150,12 +155,12 @@ export class Agent implements AgentView {
     return this.state;
   }
 
-  history(_query: HistoryQuery): HistoryDocument {
-    throw new PlimsollError('agent_starting');
+  history(query: HistoryQuery): HistoryDocument {
+    return this.options.history.series(query);
   }
 
   historyStatus(): HistoryStatus {
-    return { path: null, trouble: null, rows: 0, bytes: 0 };
+    return this.options.history.status();
   }
 
   findings(_state: 'open' | 'closed' | 'all'): readonly FindingLife[] {

@@ -2,25 +2,9 @@
  * What the HTTP side reads of the agent, whatever fills it: the newest look at the host, what was kept of the earlier ones, what
  * happened in between, and the balancer behind its socket. `agent.ts` puts it together.
  */
-import type { Diagnosis } from '../core/diagnosis.ts';
-import type { MeasuredSpace } from '../core/port-spaces.ts';
 import type { Alert, BalancerDocument, FindingLife, HistoryDocument, Readiness } from '../wire/api.ts';
 import type { EventLog } from './http/event-log.ts';
-
-/** One look, as far as documents are made of it. */
-export interface Look {
-  /** Milliseconds since 1970. */
-  readonly takenAt: number;
-  /** Seconds between this look and the one before. */
-  readonly interval: number;
-  readonly diagnosis: Diagnosis;
-  /** Every measured space, the fullest first; the diagnosis lists the first of them with their owners. */
-  readonly measured: readonly MeasuredSpace[];
-  /** What looking cost, in seconds. */
-  readonly cost: { readonly seconds: number; readonly cpuSeconds: number };
-  /** Seconds, where looking took so long that the agent looks less often. */
-  readonly slowedTo: number | null;
-}
+import type { Observation } from './sampling/observer.ts';
 
 /** A stretch of history; `from` and `to` are seconds since 1970, `step` seconds or null for what suits the stretch. */
 export interface HistoryQuery {
@@ -67,8 +51,8 @@ export interface AgentView {
   readonly host: string;
   /** Milliseconds since 1970. */
   readonly startedAt: number;
-  /** The newest look; null until there were two. */
-  latest(): Look | null;
+  /** The newest look; null until there was one. */
+  latest(): Observation | null;
   /** The newest balancer state read; null where none answers. */
   balancerState(): BalancerDocument | null;
   history(query: HistoryQuery): HistoryDocument;

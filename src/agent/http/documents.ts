@@ -12,7 +12,7 @@ import type { Remedy } from '../../core/remedy/remedy.ts';
 import { type PortMapDocument, type SpaceDetail, type SpacesPage, startDocument } from '../../wire/api.ts';
 import { remedyDocument, reportDocument, spaceDocument } from '../../wire/report.ts';
 import { withoutOwners } from '../anonymous.ts';
-import type { Look } from '../view.ts';
+import type { Observation } from '../sampling/observer.ts';
 
 export interface SpacesQuery {
   readonly sort: 'used_ratio' | 'used' | 'open_rate' | 'seconds_left' | 'id';
@@ -40,11 +40,11 @@ const base64 = (bytes: Uint8Array): string => Buffer.from(bytes.buffer, bytes.by
 
 /** One look's documents. `named` says whether process names may be in them. */
 export class LookDocuments {
-  readonly look: Look;
+  readonly look: Observation;
   private anonymous: Diagnosis | null = null;
   private readonly reports = new Map<boolean, string>();
 
-  constructor(look: Look) {
+  constructor(look: Observation) {
     this.look = look;
   }
 

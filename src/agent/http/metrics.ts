@@ -7,7 +7,8 @@ import type { Verdict } from '../../core/diagnosis.ts';
 import { rangeSize } from '../../core/port-range.ts';
 import type { PortSpace } from '../../core/port-space.ts';
 import type { BalancerDocument } from '../../wire/api.ts';
-import type { AgentView, Look } from '../view.ts';
+import type { Observation } from '../sampling/observer.ts';
+import type { AgentView } from '../view.ts';
 import { exposition, type Family, type Labels, type Sample } from './exposition.ts';
 
 /** What the HTTP side counted of itself. */
@@ -55,7 +56,7 @@ const REST: Labels = { namespace: '', kind: 'rest', source: '', destination: '',
 const exhaustion = ({ forecast }: PortSpace): number =>
   forecast.kind === 'exhausted' ? 0 : forecast.kind === 'exhausts' ? forecast.seconds : Number.POSITIVE_INFINITY;
 
-const portSpaceFamilies = (look: Look): readonly Family[] => {
+const portSpaceFamilies = (look: Observation): readonly Family[] => {
   const shown = look.diagnosis.spaces;
   const listed = new Set(shown.map((s) => s.id));
   const rest = look.measured.filter((m) => !listed.has(m.space.id)).map((m) => m.space);
@@ -128,7 +129,7 @@ const portSpaceFamilies = (look: Look): readonly Family[] => {
   ];
 };
 
-const hostFamilies = (look: Look): readonly Family[] => {
+const hostFamilies = (look: Observation): readonly Family[] => {
   const { namespaces, sensors, inbound } = look.diagnosis;
   const each = (value: (v: (typeof namespaces)[number]) => number | null): Sample[] =>
     namespaces.flatMap((v) => {
@@ -175,7 +176,7 @@ const hostFamilies = (look: Look): readonly Family[] => {
 
 const verdicts: readonly Verdict[] = ['ok', 'warning', 'critical', 'unknown'];
 
-const judgementFamilies = (view: AgentView, look: Look): readonly Family[] => {
+const judgementFamilies = (view: AgentView, look: Observation): readonly Family[] => {
   const findings = new Map<string, Sample>();
   for (const f of look.diagnosis.findings) {
     const key = `${f.code} ${f.severity}`;

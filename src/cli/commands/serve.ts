@@ -2,6 +2,7 @@
 import { hostname } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { Agent } from '../../agent/agent.ts';
+import { openHistory } from '../../agent/history/history.ts';
 import { Observer } from '../../agent/sampling/observer.ts';
 import { isLoopback, parseEndpoint } from '../../core/address.ts';
 import { ExitCode, PlimsollError } from '../../core/errors.ts';
@@ -20,6 +21,8 @@ import type { Shell } from '../shell.ts';
 import { painter, safe } from '../terminal.ts';
 
 const defaultListen = '127.0.0.1:7575';
+/** Seconds between two readings of what is dear: how long connections have been silent, who holds them. */
+const IDLE_EVERY = 15;
 const LISTEN_EXAMPLE = `--listen ${defaultListen} or --listen [::1]:7575`;
 
 /** The address to listen on: one, never a name, for a name may mean several. */
@@ -53,14 +56,24 @@ const run = async (given: Given, shell: Shell): Promise<number> => {
   const { newToken, readTokenFile } = await import('../../agent/http/token.ts');
   const token = tokenFile === null ? newToken() : readTokenFile(tokenFile);
   const balancerSocket = given.text('balancer') ?? runtimeSocket('balance', null, shell.env);
+  const complain = (text: string): void => shell.stderr.write(`${safe(`plimsoll serve: ${text}`)}\n`);
+  const history = await openHistory(given.text('data'), { say: complain });
   const find = () => findNamespaces(liveRoot, given.text('netns'));
   const sampler = new Sampler(find());
-  const complain = (text: string): void => shell.stderr.write(`${safe(`plimsoll serve: ${text}`)}\n`);
   const agent = new Agent({
     version,
     host: hostname(),
     interval,
-    looking: new Observer({ sampler, ledgers: () => readLedgers(balancerSocket), interval, top, idleEvery: 15, namespaces: find }),
+    looking: new Observer({
+      sampler,
+      ledgers: () => readLedgers(balancerSocket),
+      interval,
+      top,
+      idleEvery: IDLE_EVERY,
+      namespaces: find,
+      remembered: (id) => history.remembered(id),
+    }),
+    history,
     balancer: balancerAccess(balancerSocket),
     complain,
   });
@@ -121,6 +134,11 @@ export const serve: CommandSpec = {
       name: 'netns',
       value: 'NAME',
       description: 'look into all | pid:N | name:NAME instead of the caller’s network namespace; containers have their own ports',
+    },
+    {
+      name: 'data',
+      value: 'DIR',
+      description: 'keep history here: by the second for an hour, by the minute for 30 days; without it an hour in memory',
     },
     {
       name: 'token-file',
