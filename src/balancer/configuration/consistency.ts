@@ -3,9 +3,9 @@
  * ports in each other's way. Works on what could be read, so that these are reported together with everything else.
  */
 import { formatEndpoint, isUnspecified } from '../../core/address.ts';
+import { quote } from '../../core/configuration/mistake.ts';
 import { didYouMean } from '../../core/nearest.ts';
 import { formatRange, type PortRange, PortSet, rangeSize } from '../../core/port-range.ts';
-import { quote } from './mistake.ts';
 import type { Configuration, Endpoint } from './schema.ts';
 
 /** A configuration of which any part may be missing. */

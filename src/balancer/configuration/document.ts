@@ -1,23 +1,7 @@
 /** YAML text as a tree that knows where each part stands. The only user of the YAML library. */
 import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument } from 'yaml';
-import { type Mistake, type Position, quote } from './mistake.ts';
-
-export type Given = GivenScalar | GivenList | GivenMap;
-export interface GivenScalar extends Position {
-  readonly kind: 'scalar';
-  /** null for an empty value or `~`. */
-  readonly value: string | number | boolean | null;
-  /** As it stands in the file, without quotes. */
-  readonly text: string;
-}
-export interface GivenList extends Position {
-  readonly kind: 'list';
-  readonly items: readonly Given[];
-}
-export interface GivenMap extends Position {
-  readonly kind: 'map';
-  readonly entries: readonly { readonly key: string; readonly at: Position; readonly value: Given }[];
-}
+import type { Given } from '../../core/configuration/given.ts';
+import { type Mistake, type Position, quote } from '../../core/configuration/mistake.ts';
 
 /** More than any configuration needs; aliases of aliases reach it soon. */
 const mostNodes = 200_000;

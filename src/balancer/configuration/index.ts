@@ -1,15 +1,15 @@
 /** `plimsoll.yaml` into a `Configuration`: everything that is wrong with it at once, or the whole of it with its defaults. */
 import { readFile } from 'node:fs/promises';
+import type { Given } from '../../core/configuration/given.ts';
+import { formatMistake, type Mistake, type Position, sortMistakes } from '../../core/configuration/mistake.ts';
 import { PlimsollError } from '../../core/errors.ts';
 import { checkConsistency, monitorPorts, portCount } from './consistency.ts';
-import type { Given } from './document.ts';
 import { readDocument } from './document.ts';
-import { formatMistake, type Mistake, type Position, sortMistakes } from './mistake.ts';
 import { type Configuration, configurationFile } from './schema.ts';
 
+export { formatMistake, type Mistake } from '../../core/configuration/mistake.ts';
 export { type HostPorts, hostWarnings } from './host.ts';
 export { configurationSchema } from './json-schema.ts';
-export { formatMistake, type Mistake } from './mistake.ts';
 export type { ApplicationProfile, Configuration, Endpoint, HealthMonitor, Pool, Server, SnatPool, VirtualService } from './schema.ts';
 
 export interface Parsed {

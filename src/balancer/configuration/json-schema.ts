@@ -1,5 +1,5 @@
 /** The JSON Schema of `plimsoll.yaml`, from the definitions that read it. For editors; `--check` knows more than a schema can say. */
-import type { JsonSchema } from './definition.ts';
+import type { JsonSchema } from '../../core/configuration/definition.ts';
 import { configurationFile } from './schema.ts';
 
 export const configurationSchema: JsonSchema = {

@@ -2,12 +2,11 @@
  * `plimsoll.yaml`: every field, its default and its limits. Inside, times are seconds, ports ranges, and addresses one each.
  */
 import { canonicalAddress, parseAddressRange, parseEndpoint } from '../../core/address.ts';
-import { type PortRange, parseRange } from '../../core/port-range.ts';
-import { formatDuration, parseDuration } from '../../core/quantity.ts';
 import {
   boolean,
   byKind,
   type Definition,
+  duration,
   flat,
   foreign,
   integer,
@@ -18,7 +17,8 @@ import {
   oneOf,
   optional,
   withDefault,
-} from './definition.ts';
+} from '../../core/configuration/definition.ts';
+import { type PortRange, parseRange } from '../../core/port-range.ts';
 
 const name = leaf(
   'a name (letters, digits, "_", "-" and ".", at most 63)',
@@ -26,17 +26,6 @@ const name = leaf(
   (text) => (/^[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}$/.test(text) ? text : null),
 );
 const called = (description: string): Definition<string> => ({ ...name, schema: { ...name.schema, description } });
-
-/** Seconds. */
-const duration = (low: number, high: number, description: string): Definition<number> =>
-  leaf(
-    `a duration with its unit from ${formatDuration(low)} to ${formatDuration(high)}, such as 300ms, 5s or 1m30s`,
-    { type: ['string', 'integer'], pattern: '^(0|(\\d+(\\.\\d+)?(us|ms|s|min|m|h|d))+)$', maximum: 0, description },
-    (text) => {
-      const seconds = parseDuration(text);
-      return seconds !== null && seconds >= low && seconds <= high ? seconds : null;
-    },
-  );
 
 export interface Endpoint {
   /** Canonical. */

@@ -2,8 +2,9 @@
  * The parts a configuration file is defined with. A definition reads what stands in the file, says everything that is wrong
  * with it, and describes itself as JSON Schema: parser, messages, defaults and schema cannot disagree.
  */
-import { didYouMean, nearest } from '../../core/nearest.ts';
-import type { Given } from './document.ts';
+import { didYouMean, nearest } from '../nearest.ts';
+import { formatDuration, parseDuration, parseRatio } from '../quantity.ts';
+import type { Given } from './given.ts';
 import { type Position, quote, step } from './mistake.ts';
 
 export type JsonSchema = { readonly [keyword: string]: unknown };
@@ -53,6 +54,24 @@ export const integer = (low: number, high: number, description: string): Definit
       return value >= low && value <= high ? value : null;
     },
   );
+
+/** Seconds, written with their unit. */
+export const duration = (low: number, high: number, description: string): Definition<number> =>
+  leaf(
+    `a duration with its unit from ${formatDuration(low)} to ${formatDuration(high)}, such as 300ms, 5s or 1m30s`,
+    { type: ['string', 'integer'], pattern: '^(0|(\\d+(\\.\\d+)?(us|ms|s|min|m|h|d))+)$', maximum: 0, description },
+    (text) => {
+      const seconds = parseDuration(text);
+      return seconds !== null && seconds >= low && seconds <= high ? seconds : null;
+    },
+  );
+
+/** A share from 0 to 1, written as one or in per cent. */
+export const ratio = (description: string): Definition<number> =>
+  leaf('a share from 0 to 1, such as 80% or 0.8', { type: ['string', 'number'], description }, (text) => {
+    const value = parseRatio(text);
+    return value !== null && value >= 0 && value <= 1 ? value : null;
+  });
 
 export const boolean = (description: string): Definition<boolean> =>
   leaf('true or false', { type: 'boolean', description }, (text) => (text === 'true' ? true : text === 'false' ? false : null));
