@@ -67,7 +67,8 @@ export class Engine implements ConnectionOwner {
 
   /** Counts since the last time. */
   take(): Delta {
-    return this.tally.take(this.connections.length, this.underWay, this.chooser.ports(performance.now() / 1000));
+    const now = performance.now();
+    return this.tally.take(Math.max(0, now - this.start) / 1000, this.connections.length, this.underWay, this.chooser.ports(now / 1000));
   }
 
   /** A request on a connection of its own, its latency counted from `since`. */
@@ -168,7 +169,7 @@ export class Engine implements ConnectionOwner {
         return;
       }
     }
-    this.tally.broken++;
+    if (state === 'busy') this.tally.broken++;
     this.remove(c, failure.cause === 'refused' ? 'refused' : failure.cause === 'reset' ? 'rst' : 'half_open', true);
     this.fail(failure);
   }
@@ -239,7 +240,7 @@ export class Engine implements ConnectionOwner {
         case 'opening':
         case 'busy': {
           const failure = c.state === 'opening' ? TOO_LATE : NO_ANSWER;
-          this.tally.broken++;
+          if (c.state === 'busy') this.tally.broken++;
           this.remove(c, 'half_open', true);
           this.fail(failure);
           break;

@@ -2,7 +2,7 @@
 import type { Job } from './job.ts';
 import type { Delta } from './tally.ts';
 
-/** `at`: milliseconds since the epoch when the run begins. */
-export type ToWorker = { readonly to: 'run'; readonly job: Job; readonly at: number } | { readonly to: 'stop' };
+/** `at`: milliseconds since the epoch when the run begins; `interval`: seconds between two deltas. */
+export type ToWorker = { readonly to: 'run'; readonly job: Job; readonly at: number; readonly interval: number } | { readonly to: 'stop' };
 
 export type FromWorker = { readonly from: 'ready' } | { readonly from: 'delta'; readonly delta: Delta } | { readonly from: 'done' };

@@ -11,7 +11,6 @@ export class PortUse {
   private readonly before: readonly number[];
   /** Closed by us: [seconds from the beginning, how many]. */
   private readonly closed: (readonly [at: number, count: number])[] = [];
-  peak = 0;
 
   constructor(workload: Workload, capacity: number, timeWaitsBefore: ArrayLike<number>) {
     const held = afterClose(workload);
@@ -26,9 +25,7 @@ export class PortUse {
     if (this.life > 0 && closedByUs > 0) this.closed.push([at, closedByUs]);
     while (this.closed.length > 0 && this.closed[0]![0] + this.life < at) this.closed.shift();
     const waiting = this.closed.reduce((sum, [, count]) => sum + count, 0);
-    const left = this.before.length - this.before.findIndex((end) => end > at);
-    const used = Math.min(this.capacity, open + waiting + (left > this.before.length ? 0 : left));
-    if (used > this.peak) this.peak = used;
-    return used;
+    const still = this.before.findIndex((end) => end > at);
+    return Math.min(this.capacity, open + waiting + (still < 0 ? 0 : this.before.length - still));
   }
 }

@@ -3,7 +3,7 @@ import { isLoopback } from '../core/address.ts';
 import { type MeasuredStart, startFrom } from '../core/plan/from-space.ts';
 import { type Plan, plan } from '../core/plan/plan.ts';
 import { stagesOf } from '../core/plan/stage.ts';
-import { defaultWorkload, type Workload } from '../core/plan/workload.ts';
+import { afterClose, connectionRate, defaultWorkload, type Workload } from '../core/plan/workload.ts';
 import { type PortRange, PortSet, rangeSize } from '../core/port-range.ts';
 import { peakRate } from './arrivals.ts';
 import type { Job } from './job.ts';
@@ -73,10 +73,10 @@ export const predict = (job: Job, from: Beginning): Prediction => {
   const result = plan(workload, 1, begun);
   const { sustainableRate, exhaustsAfter } = result.total;
   const idle = job.traffic.kind === 'idle';
-  const short = idle && job.traffic.kind === 'idle' && job.traffic.connections > result.total.capacity;
+  const short = job.traffic.kind === 'idle' && job.traffic.connections > result.total.capacity;
   return {
     plan: result,
-    sustainableRate: Number.isFinite(sustainableRate) && !idle ? sustainableRate : null,
+    sustainableRate: Number.isFinite(sustainableRate) && !idle && connectionRate(workload) > 0 ? sustainableRate : null,
     exhaustsAfter: idle
       ? short && workload.rate > 0
         ? result.total.capacity / workload.rate
@@ -86,4 +86,10 @@ export const predict = (job: Job, from: Beginning): Prediction => {
         : exhaustsAfter,
     usedBefore: begun.start === undefined || from.start === null ? 0 : from.start.load.live + from.start.load.timeWaits.length,
   };
+};
+
+/** Seconds for which a port that this load has closed may stay taken; 0 where none does. */
+export const portLife = ({ plan }: Prediction): number => {
+  const held = afterClose(plan.workload);
+  return held.seconds + held.tick;
 };

@@ -21,7 +21,7 @@ const bindable = (address: string): Promise<string | null> =>
   });
 
 /** Opens one connection and closes it with RST; how that failed, or null. */
-const tryOnce = (job: Job, source: Source): Promise<Failure | null> =>
+const tryOnce = (job: Job, source: Source, stop: AbortSignal): Promise<Failure | null> =>
   new Promise((resolve) => {
     const c: Connection = new Connection(job.target, source, 0, 0, {
       opened: () => answer(null),
@@ -31,7 +31,10 @@ const tryOnce = (job: Job, source: Source): Promise<Failure | null> =>
       received: () => {},
     });
     const timer = setTimeout(() => answer({ cause: 'timeout', code: 'TIMEOUT', call: 'connect' }), job.timeout * 1000);
+    const onStop = (): void => answer(null);
+    stop.addEventListener('abort', onStop);
     const answer = (failure: Failure | null): void => {
+      stop.removeEventListener('abort', onStop);
       clearTimeout(timer);
       if (c.state !== 'closed') c.close(true);
       resolve(failure);
@@ -46,8 +49,8 @@ const words: Readonly<Record<string, string>> = {
   EHOSTUNREACH: 'no host answers at that address (EHOSTUNREACH)',
 };
 
-/** Throws source_absent, load_no_port or load_unreachable. */
-export const preflight = async (job: Job): Promise<void> => {
+/** Throws source_absent, load_no_port, load_tls or load_unreachable. `range`: what the kernel chooses from, for the message. */
+export const preflight = async (job: Job, range: string, stop: AbortSignal): Promise<void> => {
   const { sourcePorts, target } = job;
   for (const address of sourcePorts.addresses) {
     const code = await bindable(address);
@@ -57,12 +60,12 @@ export const preflight = async (job: Job): Promise<void> => {
   const endpoint = formatEndpoint(target.address, target.port);
   for (let tries = 0; ; tries++) {
     const source = chooser.acquire(tries);
-    const failure = source === null ? null : await tryOnce(job, source);
+    const failure = source === null ? null : await tryOnce(job, source, stop);
     if (source !== null && failure === null) return;
     if (failure === null || failure.cause === 'local_port') {
       if (source !== null && failure !== null && chooser.taken(source, tries)) continue;
-      const range = sourcePorts.kind === 'ledger' ? sourcePorts.ports.map(formatRange).join(',') : 'of the kernel';
-      throw new PlimsollError('load_no_port', { range, endpoint, reason: failure?.code ?? `others hold all ${tries}` });
+      const own = sourcePorts.kind === 'ledger' ? sourcePorts.ports.map(formatRange).join(',') : range;
+      throw new PlimsollError('load_no_port', { range: own, endpoint, reason: failure?.code ?? `others hold all ${tries}` });
     }
     const reason = words[failure.code] ?? `${failure.code} from ${failure.call}`;
     throw new PlimsollError(target.tls !== null && failure.cause === 'other' ? 'load_tls' : 'load_unreachable', { endpoint, reason });

@@ -2,19 +2,17 @@
  * A whole run: one job shared out over processes (or done in this one), their counts added up every second, and what the ports did.
  */
 import type { ChildProcess } from 'node:child_process';
-import type { Plan } from '../core/plan/plan.ts';
 import type { Job } from './job.ts';
 import type { FromWorker, ToWorker } from './messages.ts';
 import { PortUse } from './port-use.ts';
 import type { Prediction } from './prediction.ts';
 import { type Delta, type LedgerPorts, Total } from './tally.ts';
-import { intervalMs, runJob } from './worker.ts';
+import { runJob } from './worker.ts';
 
 /** Milliseconds from the order to the first request: every process' clock must be running by then. */
 const leadMs = 100;
-const leadOfProcessesMs = 500;
 
-/** How a run stands, once a second. */
+/** How a run stands, at the end of an interval. */
 export interface Progress {
   /** Seconds from the beginning. */
   readonly elapsed: number;
@@ -42,17 +40,14 @@ export interface RunOptions {
   readonly processes: number;
   /** A process that calls `serveWorker`, with an IPC channel of structured clones. */
   readonly startWorker: () => ChildProcess;
+  /** Seconds between two words on how it stands. */
+  readonly interval: number;
   readonly stop: AbortSignal;
   readonly onProgress: (progress: Progress) => void;
 }
 
 /** Runs the job in `processes` others, each with its share. */
-const runProcesses = async (
-  job: Job,
-  options: RunOptions,
-  tell: (process: number, delta: Delta) => void,
-  began: (at: number) => void,
-): Promise<void> => {
+const runProcesses = async (job: Job, options: RunOptions, tell: (process: number, delta: Delta) => void): Promise<void> => {
   const children = Array.from({ length: options.processes }, () => options.startWorker());
   const send = (child: ChildProcess, message: ToWorker): void => {
     if (child.connected) child.send(message, () => {});
@@ -73,11 +68,9 @@ const runProcesses = async (
               if (message.from === 'delta') tell(index, message.delta);
               else if (message.from === 'done') done = true;
               else if (++ready === children.length) {
-                const start = performance.now() + leadMs;
-                began(start);
-                const at = performance.timeOrigin + start;
+                const at = performance.timeOrigin + performance.now() + leadMs;
                 children.forEach((c, i) => {
-                  send(c, { to: 'run', job: { ...job, share: { index: i, of: children.length } }, at });
+                  send(c, { to: 'run', job: { ...job, share: { index: i, of: children.length } }, at, interval: options.interval });
                 });
                 if (options.stop.aborted) onStop();
               }
@@ -97,7 +90,9 @@ const runProcesses = async (
 
 const usedOf = (ledger: readonly LedgerPorts[]): number => ledger.reduce((sum, row) => sum + row.used + row.cooling, 0);
 
-const capacityOf = (p: Plan): number => p.total.capacity;
+/** Seconds that a job means to send requests in. */
+export const plannedSeconds = ({ traffic }: Job): number =>
+  traffic.kind === 'open' ? traffic.profile.reduce((sum, s) => sum + s.seconds, 0) : traffic.seconds;
 
 /** Runs `job` to its end, or until `stop` is aborted. Nothing is open afterwards. */
 export const runLoad = async (
@@ -107,24 +102,29 @@ export const runLoad = async (
   options: RunOptions,
 ): Promise<Result> => {
   const total = new Total();
-  const capacity = capacityOf(prediction.plan);
+  const { capacity } = prediction.plan.total;
   const use = new PortUse(prediction.plan.workload, capacity, timeWaitsBefore);
-  let began = performance.now() + (options.processes > 1 ? leadOfProcessesMs : leadMs);
-  let closed = 0;
+  const ledger = job.sourcePorts.kind === 'ledger';
   let used = prediction.usedBefore;
-  const elapsed = (): number => Math.max(0, (performance.now() - began) / 1000);
+  let peak = ledger ? 0 : used;
+  let closed = 0;
+  let ended = 0;
+  const told = new Float64Array(options.processes);
+  let last = { at: 0, scheduled: 0, ok: 0, failed: 0, used };
+  const look = (at: number): void => {
+    used = ledger ? usedOf(total.ledger) : use.update(at, closed, total.open);
+    closed = 0;
+    if (used > peak) peak = used;
+  };
   const add = (process: number, delta: Delta): void => {
     total.add(process, delta);
     closed += delta.closedByUs;
-  };
-  let last = { at: 0, scheduled: 0, ok: 0, failed: 0, used };
-  const look = (): void => {
-    const at = elapsed();
-    const { ledger } = total;
-    used = ledger.length > 0 ? usedOf(ledger) : use.update(at, closed, total.open);
-    closed = 0;
-    use.peak = Math.max(use.peak, used);
-    if (at === 0) return;
+    told[process] = delta.at;
+    ended = Math.max(ended, delta.at);
+    const at = told.reduce((least, t) => Math.min(least, t));
+    // Everybody has told of this interval.
+    if (at < last.at + options.interval * 0.9) return;
+    look(at);
     const seconds = at - last.at;
     const growth = (used - last.used) / seconds;
     options.onProgress({
@@ -136,30 +136,16 @@ export const runLoad = async (
     });
     last = { at, scheduled: total.scheduled, ok: total.ok, failed: total.failed, used };
   };
-  const looking = setInterval(look, intervalMs);
-  try {
-    if (options.processes > 1) {
-      await runProcesses(job, options, add, (at) => {
-        began = at;
-      });
-    } else await runJob(job, began, options.stop, (delta) => add(0, delta));
-  } finally {
-    clearInterval(looking);
-  }
-  used = total.ledger.length > 0 ? usedOf(total.ledger) : use.update(elapsed(), closed, total.open);
-  const asked =
-    job.traffic.kind === 'open'
-      ? job.traffic.profile.reduce((sum, s) => sum + s.seconds, 0)
-      : job.traffic.kind === 'closed'
-        ? job.traffic.seconds
-        : elapsed();
+  if (options.processes > 1) await runProcesses(job, options, add);
+  else await runJob(job, performance.now() + leadMs, options.interval, options.stop, (delta) => add(0, delta));
+  look(ended);
   return {
     job,
     prediction,
     total,
-    seconds: Math.min(elapsed(), asked),
+    seconds: job.traffic.kind === 'idle' ? ended : Math.min(ended, plannedSeconds(job)),
     capacity,
-    peakUsed: Math.max(use.peak, used),
+    peakUsed: peak,
     ledger: total.ledger,
     interrupted: options.stop.aborted,
   };

@@ -25,6 +25,8 @@ export type Errors = Readonly<Record<Cause, number>>;
 
 /** Counts of an interval. What is open stands for its end. */
 export interface Delta {
+  /** Seconds from the beginning when it was taken. */
+  readonly at: number;
   readonly scheduled: number;
   readonly sent: number;
   readonly ok: number;
@@ -84,8 +86,9 @@ export class Tally {
     this.shortage = { at, code: failure.code, call: failure.call };
   }
 
-  take(open: number, underWay: number, ledger: readonly LedgerPorts[]): Delta {
+  take(at: number, open: number, underWay: number, ledger: readonly LedgerPorts[]): Delta {
     const delta: Delta = {
+      at,
       scheduled: this.scheduled,
       sent: this.sent,
       ok: this.ok,

@@ -7,9 +7,6 @@ import type { FromWorker, ToWorker } from './messages.ts';
 import { OpenLoop } from './open-loop.ts';
 import type { Delta } from './tally.ts';
 
-/** Milliseconds between two words to whoever adds up. */
-export const intervalMs = 1000;
-
 interface Startable extends Traffic {
   start(): Promise<void>;
   stop(): Promise<void>;
@@ -39,12 +36,24 @@ const trafficOf = (job: Job, engine: Engine): Startable => {
  * Runs `job` from `start` (milliseconds of performance.now()) until it is done or `stop` is aborted, and tells every interval what
  * happened in it. When it resolves nothing of it is open.
  */
-export const runJob = async (job: Job, start: number, stop: AbortSignal, tell: (delta: Delta) => void): Promise<void> => {
+export const runJob = async (job: Job, start: number, interval: number, stop: AbortSignal, tell: (delta: Delta) => void): Promise<void> => {
   const engine = new Engine(job, start);
   const traffic = trafficOf(job, engine);
   engine.traffic = traffic;
   const onStop = (): void => engine.close();
-  const telling = setInterval(() => tell(engine.take()), intervalMs);
+  // Every process tells at the same moments, counted from the beginning they share.
+  let told = 0;
+  let telling: NodeJS.Timeout;
+  const tellOn = (): void => {
+    telling = setTimeout(
+      () => {
+        tell(engine.take());
+        tellOn();
+      },
+      Math.max(1, start + ++told * interval * 1000 - performance.now()),
+    );
+  };
+  tellOn();
   try {
     stop.addEventListener('abort', onStop);
     if (!stop.aborted) {
@@ -53,7 +62,7 @@ export const runJob = async (job: Job, start: number, stop: AbortSignal, tell: (
     }
   } finally {
     stop.removeEventListener('abort', onStop);
-    clearInterval(telling);
+    clearTimeout(telling!);
     await traffic.stop();
     // What is open now is told before it is closed.
     tell(engine.take());
@@ -81,7 +90,9 @@ export const serveWorker = (channel: WorkerChannel): Promise<void> =>
         stop.abort();
         return;
       }
-      runJob(message.job, message.at - performance.timeOrigin, stop.signal, (delta) => channel.send({ from: 'delta', delta })).then(() => {
+      runJob(message.job, message.at - performance.timeOrigin, message.interval, stop.signal, (delta) =>
+        channel.send({ from: 'delta', delta }),
+      ).then(() => {
         channel.send({ from: 'done' });
         resolve();
       }, reject);

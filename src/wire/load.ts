@@ -56,7 +56,7 @@ export interface LimitFound {
   readonly rate: number | null;
   readonly failsAt: number | null;
   readonly cause: string | null;
-  readonly probes: readonly { readonly rate: number; readonly ok: boolean; readonly cause: string | null }[];
+  readonly probes: readonly { readonly rate: number; readonly cause: string | null }[];
 }
 
 /** Six significant digits: the rest is noise. */
@@ -117,7 +117,7 @@ export const loadDocument = (run: LoadRun) => ({
           rate: orNull(run.limit.rate),
           fails_at: orNull(run.limit.failsAt),
           cause: run.limit.cause,
-          probes: run.limit.probes.map((p) => ({ rate: round(p.rate), ok: p.ok, cause: p.cause })),
+          probes: run.limit.probes.map((p) => ({ rate: round(p.rate), ok: p.cause === null, cause: p.cause })),
         },
 });
 

@@ -4,20 +4,22 @@ import { readFileSync } from 'node:fs';
 import { formatEndpoint, parseAddressRange } from '../../core/address.ts';
 import { ExitCode, PlimsollError } from '../../core/errors.ts';
 import type { CoolDown } from '../../core/port-ledger.ts';
-import { type PortRange, PortSet, parseRanges } from '../../core/port-range.ts';
-import { parseDuration, parseRate } from '../../core/quantity.ts';
+import { defaultPortRange, formatRange, type PortRange, PortSet, parseRanges } from '../../core/port-range.ts';
+import { formatDuration, parseDuration, parseRate } from '../../core/quantity.ts';
 import { fileLimitOf } from '../../linux/file-limits.ts';
 import { liveRoot } from '../../linux/proc.ts';
-import { parseProfile } from '../../load/arrivals.ts';
+import { parseProfile, peakRate } from '../../load/arrivals.ts';
+import { causeOf, findLimit, type Limit } from '../../load/find-limit.ts';
 import type { Job, SourcePorts, Traffic } from '../../load/job.ts';
-import { predict, rateOf } from '../../load/prediction.ts';
+import { portLife, predict, rateOf } from '../../load/prediction.ts';
 import { preflight } from '../../load/preflight.ts';
 import { type Result, runLoad } from '../../load/run.ts';
 import { makeRequest, parseField, parseMethod, parseTarget, resolveTarget } from '../../load/target.ts';
-import { judge, parseThreshold, type Threshold, thresholdNames } from '../../load/threshold.ts';
+import { judge, parseThreshold, type Threshold, thresholdNames, type Verdict } from '../../load/threshold.ts';
 import { type LoadDocument, loadDocument } from '../../wire/load.ts';
 import type { CommandSpec, Given } from '../command.ts';
-import { progressLine, renderLoad, renderPrediction } from '../render/load.ts';
+import { probeLine, progressLine, renderLoad, renderPrediction, shortageLine } from '../render/load.ts';
+import { LiveLine } from '../render/load-live.ts';
 import type { Shell } from '../shell.ts';
 import { lookTowards, type SpaceTowards } from '../start/towards.ts';
 
@@ -26,6 +28,8 @@ const reservedDescriptors = 100;
 const assumedDescriptors = 1024;
 const mostProcesses = 256;
 const mostConnections = 1_000_000;
+/** Requests per second that --find-limit asks for at most. */
+const mostRate = 1_000_000;
 
 const positive =
   (most: number) =>
@@ -105,6 +109,8 @@ const readTraffic = (given: Given, seconds: number, descriptors: number): Traffi
   }
   const profile = given.value('rate', 'a rate above zero, a ramp or steps', '500/s', (t) => parseProfile(t, seconds));
   if (profile !== null) return { kind: 'open', profile, most: connections ?? descriptors };
+  if (given.flag('find-limit'))
+    return { kind: 'open', profile: [{ from: mostRate, to: mostRate, seconds }], most: connections ?? descriptors };
   if (connections === null)
     throw new PlimsollError('missing_option', {
       command: 'load',
@@ -114,11 +120,16 @@ const readTraffic = (given: Given, seconds: number, descriptors: number): Traffi
   return { kind: 'closed', connections, seconds };
 };
 
+/** What was typed, understood. */
 interface Asked {
   readonly job: Job;
   readonly space: SpaceTowards;
   readonly processes: number;
+  /** Connections that all processes may have open together. */
+  readonly descriptors: number;
   readonly seconds: number;
+  /** Seconds between two words on how it stands. */
+  readonly interval: number;
   readonly thresholds: readonly Threshold[];
 }
 
@@ -141,6 +152,10 @@ const readJob = async (given: Given): Promise<Asked> => {
   const cooldownSeconds = given.value('cooldown', 'a duration', '65s', parseDuration)!;
   const workers = given.value('workers', `a number from 1 to ${mostProcesses}`, '2', positive(mostProcesses));
   const processesGiven = given.value('processes', `a number from 1 to ${mostProcesses}`, '4', positive(mostProcesses));
+  const interval = given.value('interval', 'a duration of at least 100ms', '1s', (t) => {
+    const value = parseDuration(t);
+    return value !== null && value >= 0.1 ? value : null;
+  })!;
   const thresholds = given.texts('threshold').map(readThreshold);
   const method = given.value('method', 'an HTTP method', 'POST', parseMethod)!;
   const fields = given.texts('header').map((text) => {
@@ -156,8 +171,10 @@ const readJob = async (given: Given): Promise<Asked> => {
   });
   const body = readBody(given.text('body'));
   const limit = (fileLimitOf(liveRoot, process.pid) ?? assumedDescriptors) - reservedDescriptors;
-  const idle = given.value('idle', 'a number', '20000', positive(mostConnections));
-  const processes = Math.max(workers ?? 1, processesGiven ?? 1, idle === null ? 1 : Math.ceil(idle / Math.max(1, limit)));
+  const open = Math.max(
+    ...['idle', 'connections'].map((name) => given.value(name, 'a number from 1 to a million', '20000', positive(mostConnections)) ?? 1),
+  );
+  const processes = Math.max(workers ?? 1, processesGiven ?? 1, Math.ceil(open / Math.max(1, limit)));
   const traffic = readTraffic(given, seconds, limit * processes);
   const target = await resolveTarget(address, !given.flag('insecure'));
   const space = lookTowards(target.address, target.port);
@@ -174,8 +191,11 @@ const readJob = async (given: Given): Promise<Asked> => {
     sourcePorts: readSourcePorts(given, space, cooldown, formatEndpoint(target.address, target.port)),
     share: { index: 0, of: 1 },
   };
-  return { job, space, processes, seconds, thresholds };
+  return { job, space, processes, descriptors: limit * processes, seconds, interval, thresholds };
 };
+
+const chosenBy = ({ sourcePorts }: Job): 'connect' | 'bind' | 'ledger' =>
+  sourcePorts.kind === 'ledger' ? 'ledger' : sourcePorts.addresses.length > 0 ? 'bind' : 'connect';
 
 const startWorker = (): ChildProcess =>
   spawn(process.execPath, [...process.execArgv, process.argv[1]!, 'load-worker'], {
@@ -185,18 +205,8 @@ const startWorker = (): ChildProcess =>
     detached: true,
   });
 
-const documentOf = (url: string, startedAt: number, result: Result, thresholds: readonly Threshold[]): LoadDocument => {
+const documentOf = (url: string, startedAt: number, result: Result, thresholds: readonly Verdict[], limit: Limit | null): LoadDocument => {
   const { total, prediction, job } = result;
-  const rate = result.seconds > 0 ? total.ok / result.seconds : 0;
-  const measured = {
-    scheduled: total.scheduled,
-    failed: total.failed,
-    missed: total.missed,
-    rate,
-    latency: total.latency,
-    lateness: total.lateness,
-  };
-  const known = rateOf(job) !== null || prediction.sustainableRate === null;
   return loadDocument({
     target: url,
     startedAt,
@@ -220,7 +230,7 @@ const documentOf = (url: string, startedAt: number, result: Result, thresholds: 
     },
     bytesReceived: total.bytes,
     sourcePorts: {
-      chosenBy: job.sourcePorts.kind === 'ledger' ? 'ledger' : job.sourcePorts.addresses.length > 0 ? 'bind' : 'connect',
+      chosenBy: chosenBy(job),
       capacity: result.capacity,
       usedBefore: prediction.usedBefore,
       peakUsed: result.peakUsed,
@@ -229,30 +239,96 @@ const documentOf = (url: string, startedAt: number, result: Result, thresholds: 
     prediction: {
       exhaustsAfter: prediction.exhaustsAfter,
       sustainableRate: prediction.sustainableRate,
-      lasts: known ? prediction.exhaustsAfter === null : null,
+      lasts: rateOf(job) !== null || prediction.sustainableRate === null ? prediction.exhaustsAfter === null : null,
     },
     shortage: total.shortage,
-    thresholds: thresholds.map((t) => judge(t, measured)),
-    limit: null,
+    thresholds,
+    limit,
   });
 };
 
-const run = async (given: Given, shell: Shell): Promise<number> => {
-  const { job, space, processes, seconds, thresholds } = await readJob(given);
+const verdicts = (result: Result, thresholds: readonly Threshold[]): readonly Verdict[] => {
+  const { total, seconds } = result;
+  const { scheduled, failed, missed, latency, lateness } = total;
+  return thresholds.map((t) => judge(t, { scheduled, failed, missed, rate: seconds > 0 ? total.ok / seconds : 0, latency, lateness }));
+};
+
+/** Runs `job` once, with what is expected said first. */
+const runOnce = async (asked: Asked, job: Job, shell: Shell): Promise<Result> => {
+  const { target } = job;
+  const space = lookTowards(target.address, target.port);
   const prediction = predict(job, space);
-  await preflight(job);
-  shell.stderr.write(renderPrediction(job, prediction, seconds, shell));
-  const startedAt = Date.now();
+  const live = new LiveLine(shell.stderr);
+  live.say(renderPrediction(job, prediction, shell));
   const result = await runLoad(job, prediction, space.start?.load.timeWaits ?? [], {
-    processes,
+    processes: asked.processes,
     startWorker,
+    interval: asked.interval,
     stop: shell.interrupted,
-    onProgress: (p) => shell.stderr.write(`${progressLine(p, prediction.plan.total.capacity, rateOf(job))}\n`),
+    onProgress: (p) => {
+      const { shortage } = p.total;
+      if (shortage !== null) live.once(shortageLine(shortage, job, prediction));
+      live.show(progressLine(p, job, prediction.plan.total.capacity));
+    },
   });
-  const document = documentOf(given.positionals[0]!, startedAt, result, thresholds);
+  live.end();
+  return result;
+};
+
+const wait = (seconds: number, interrupted: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    const timer = setTimeout(resolve, seconds * 1000);
+    const onAbort = (): void => {
+      clearTimeout(timer);
+      resolve();
+    };
+    if (interrupted.aborted) onAbort();
+    interrupted.addEventListener('abort', onAbort, { once: true });
+  });
+
+/** Rate after rate. A port that a probe has closed must be free again before the next, or that would find the first one's limit. */
+const runToLimit = async (asked: Asked, shell: Shell): Promise<{ readonly result: Result | null; readonly limit: Limit }> => {
+  const { job, thresholds } = asked;
+  const { traffic } = job;
+  const highest = traffic.kind === 'open' ? peakRate(traffic.profile) : mostRate;
+  const prediction = predict(job, asked.space);
+  const life = portLife(prediction);
+  // A shortage shows when the first ports closed would have come back, and not before.
+  const seconds = Math.max(asked.seconds, life > 0 ? 1.2 * life + 1 : 0);
+  if (life > 0)
+    shell.stderr.write(
+      `A closed port comes back after up to ${formatDuration(life)}: each rate is asked for ${formatDuration(seconds)}, and the ports rest as long before the next.\n`,
+    );
+  let best: Result | null = null;
+  let resting = false;
+  const limit = await findLimit({ guess: prediction.sustainableRate, first: 100, highest, precision: 0.05 }, async (rate) => {
+    if (resting && life > 0) await wait(life, shell.interrupted);
+    if (shell.interrupted.aborted) return undefined;
+    resting = true;
+    const profile = [{ from: rate, to: rate, seconds }];
+    const most = traffic.kind === 'open' ? traffic.most : asked.descriptors;
+    const result = await runOnce(asked, { ...job, traffic: { kind: 'open', profile, most } }, shell);
+    if (result.interrupted) return undefined;
+    const cause = causeOf(result.total, verdicts(result, thresholds));
+    shell.stderr.write(probeLine(rate, cause, result));
+    if (cause === null || best === null) best = result;
+    return cause;
+  });
+  return { result: best, limit };
+};
+
+const run = async (given: Given, shell: Shell): Promise<number> => {
+  const asked = await readJob(given);
+  await preflight(asked.job, formatRange(asked.space.settings?.portRange ?? defaultPortRange), shell.interrupted);
+  const startedAt = Date.now();
+  const limiting = given.flag('find-limit');
+  const { result, limit } = limiting ? await runToLimit(asked, shell) : { result: await runOnce(asked, asked.job, shell), limit: null };
+  if (result === null) return ExitCode.interrupted;
+  const judged = verdicts(result, asked.thresholds);
+  const document = documentOf(given.positionals[0]!, startedAt, result, judged, limit);
   shell.stdout.write(given.flag('json') ? `${JSON.stringify(document)}\n` : renderLoad(document, shell));
-  if (result.interrupted) return ExitCode.interrupted;
-  return document.thresholds.every((t) => t.ok) ? ExitCode.ok : ExitCode.no;
+  if (shell.interrupted.aborted) return ExitCode.interrupted;
+  return judged.every((t) => t.ok) ? ExitCode.ok : ExitCode.no;
 };
 
 export const load: CommandSpec = {
@@ -315,6 +391,12 @@ export const load: CommandSpec = {
       repeatable: true,
       description: `exit 1 unless it holds: 'p99<20ms', 'errors<0.1%'; of ${thresholdNames.join(', ')}`,
     },
+    {
+      name: 'find-limit',
+      description:
+        'look for the rate at which failures begin, and why: 100/s and up, or around what is predicted; --rate is the highest asked for',
+    },
+    { name: 'interval', value: 'DURATION', fallback: '1s', description: 'time between two lines on how it stands' },
     { name: 'json', description: 'print the document plimsoll.load/1' },
   ],
   notes: [
