@@ -7,13 +7,16 @@ import type { Stage } from './stage.ts';
 export type Scale = 'full' | 'fast';
 
 /** The fields of a plan that predictions read. */
-export interface PlanReading {
+interface Figures {
   readonly capacity: number;
   readonly sustainable_rate: number | null;
   readonly exhausts_after: number | null;
   readonly plateau: { readonly used: number; readonly established: number };
-  readonly rate_after_exhaustion: number;
-  readonly total: { readonly capacity: number; readonly exhausts_after: number | null; readonly sustainable_rate: number | null };
+}
+
+export interface PlanReading extends Figures {
+  /** Over all port spaces. */
+  readonly total: Figures;
 }
 
 export interface Forecast {

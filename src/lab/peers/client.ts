@@ -30,8 +30,10 @@ export type ClientOrder =
   | OpenOrder
   /** Ask once more on every connection that is open. */
   | { readonly do: 'ask'; readonly timeout: number }
-  /** Close all, with FIN, or with RST. */
-  | { readonly do: 'close'; readonly how: 'fin' | 'reset' };
+  /** Let an order to open end with what was tried so far. */
+  | { readonly do: 'stop' }
+  /** Reset all. With `halfClose` every second one is half-closed before. */
+  | { readonly do: 'reset'; readonly halfClose?: boolean };
 
 export interface Opened {
   readonly tried: number;
@@ -97,7 +99,8 @@ class Connection {
 
   private wait(timeout: number): Promise<Outcome> {
     return new Promise((resolve) => {
-      const timer = setTimeout(() => this.finish?.('timeout'), timeout);
+      // Whoever was kept waiting for the processor looks once more at what has arrived meanwhile.
+      const timer = setTimeout(() => setImmediate(() => setImmediate(() => this.finish?.('timeout'))), timeout);
       this.finish = (outcome) => {
         clearTimeout(timer);
         this.finish = null;
@@ -133,15 +136,18 @@ const LANES = 50;
 
 export const runClient = (): void => {
   let connections: Connection[] = [];
+  let stopped = 0;
 
   const open = async (order: OpenOrder): Promise<Opened> => {
     const outcomes: Outcome[] = [];
-    let stop = false;
+    const before = stopped;
+    let failedOnce = false;
+    const over = (): boolean => failedOnce || stopped > before;
     const one = async (i: number): Promise<void> => {
       const ports = order.from?.ports;
       if (ports !== undefined && ports[0] + Math.floor(i / order.to.length) > ports[1]) {
         outcomes[i] = 'its ports are used up';
-        if (order.untilFailure === true) stop = true;
+        if (order.untilFailure === true) failedOnce = true;
         return;
       }
       const local =
@@ -156,20 +162,20 @@ export const runClient = (): void => {
       outcomes[i] = outcome;
       if (outcome !== 'ok') {
         connection.socket.resetAndDestroy();
-        if (order.untilFailure === true) stop = true;
+        if (order.untilFailure === true) failedOnce = true;
       } else if (order.close === true) connection.socket.end();
       else connections.push(connection);
     };
     let next = 0;
     if (order.rate === undefined) {
       const lane = async (): Promise<void> => {
-        while (!stop && next < order.count) await one(next++);
+        while (!over() && next < order.count) await one(next++);
       };
       await Promise.all(Array.from({ length: order.untilFailure === true ? 1 : LANES }, lane));
     } else {
       const begun = performance.now();
       const going: Promise<void>[] = [];
-      while (!stop && next < order.count) {
+      while (!over() && next < order.count) {
         const early = begun + (next * 1000) / order.rate - performance.now();
         if (early > 0) await new Promise((done) => setTimeout(done, early));
         else going.push(one(next++));
@@ -191,25 +197,29 @@ export const runClient = (): void => {
     return { asked: outcomes.length, answered: outcomes.filter((o) => o === 'ok').length, failures: tally(outcomes) };
   };
 
-  const close = async (how: 'fin' | 'reset'): Promise<{ readonly closed: number }> => {
-    const closing = connections.filter((c) => c.isOpen);
+  const reset = async (halfClose: boolean): Promise<{ readonly closed: number }> => {
+    const closing = connections.filter((c) => c.isOpen).map((c) => c.socket);
     connections = [];
+    if (halfClose) await Promise.all(closing.filter((_, i) => i % 2 === 1).map((s) => new Promise<void>((done) => s.end(() => done()))));
     await Promise.all(
       closing.map(
-        ({ socket }) =>
+        (socket) =>
           new Promise<void>((done) => {
             socket.once('close', () => done());
-            if (how === 'reset') socket.resetAndDestroy();
-            else socket.destroy();
+            socket.resetAndDestroy();
           }),
       ),
     );
     return { closed: closing.length };
   };
 
-  serveOrders((order: ClientOrder): Promise<Opened | Asked | { readonly closed: number }> => {
+  serveOrders((order: ClientOrder): Promise<unknown> => {
+    if (order.do === 'stop') {
+      stopped++;
+      return Promise.resolve({ stopped });
+    }
     if (order.do === 'open') return open(order);
-    return order.do === 'ask' ? ask(order.timeout) : close(order.how);
+    return order.do === 'ask' ? ask(order.timeout) : reset(order.halfClose === true);
   });
   process.stdout.write('ready\n');
 };

@@ -17,7 +17,9 @@ export interface ServerSettings {
 export type ServerOrder =
   | { readonly do: 'counts' }
   /** Connections accepted while this is on are never closed from this side, whatever the client does. */
-  | { readonly do: 'hold'; readonly on: boolean };
+  | { readonly do: 'hold'; readonly on: boolean }
+  /** Resets every connection, as a host does that crashes and comes back. */
+  | { readonly do: 'forget' };
 
 export interface ServerCounts {
   readonly accepted: number;
@@ -64,7 +66,11 @@ export const runServer = (settings: ServerSettings): void => {
   let requests = 0;
   let holding = false;
 
+  const sockets = new Set<Socket>();
+
   const serve = (socket: Socket): void => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
     const held = holding;
     let pending = '';
     socket.setEncoding('latin1');
@@ -107,7 +113,12 @@ export const runServer = (settings: ServerSettings): void => {
     });
   }
 
-  serveOrders((order: ServerOrder): ServerCounts | { readonly hold: boolean } => {
+  serveOrders((order: ServerOrder): ServerCounts | { readonly hold: boolean } | { readonly forgotten: number } => {
+    if (order.do === 'forget') {
+      const forgotten = sockets.size;
+      for (const socket of sockets) socket.resetAndDestroy();
+      return { forgotten };
+    }
     if (order.do === 'hold') {
       holding = order.on;
       return { hold: holding };

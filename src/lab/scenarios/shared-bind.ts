@@ -28,7 +28,7 @@ const run = async (stage: Stage, scale: Scale) => {
     const application = await stage.peer(client, 'client', {});
     const opened = await stage.unlessInterrupted(application.ask<Opened>(opening(ports, from)));
     const told = look ? await stage.askDoctor(client, `with ${opened.opened} connections open to ten servers`) : null;
-    await application.ask({ do: 'close', how: 'reset' });
+    await application.ask({ do: 'reset' });
     await application.end();
     return { opened, told };
   };
