@@ -7,7 +7,6 @@
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { isIP } from 'node:net';
-import { isLoopback, parseEndpoint } from '../../core/address.ts';
 import { PlimsollError } from '../../core/errors.ts';
 import { WRITE_HEADER } from '../../wire/api.ts';
 import { Buckets } from './buckets.ts';
@@ -119,12 +118,3 @@ export class Access {
 }
 
 export const writeHeader = WRITE_HEADER.toLowerCase();
-
-/** Whether only this host can connect to a listener on `address`. */
-export const isPrivateListener = (address: string): boolean => isLoopback(address);
-
-/** `HOST:PORT` of `--listen`, the host an address; null if it is none. */
-export const parseListen = (text: string): { readonly host: string; readonly port: number } | null => {
-  const endpoint = parseEndpoint(text);
-  return endpoint !== null && isIP(endpoint.host) !== 0 ? endpoint : null;
-};

@@ -169,20 +169,15 @@ export const agentApp = (options: AppOptions): Hono<Env> => {
     described ??= JSON.stringify(openApi(view.version, errorCodes));
     return jsonResponse(described, 200);
   });
-  app.get('*', (c) => {
-    const asset = assets.get(c.req.path);
-    if (asset === undefined) throw new PlimsollError('http_not_found', { path: c.req.path.slice(0, 200) });
-    return assetResponse(c, asset);
-  });
   app.all('*', (c) => {
-    const { path } = c.req;
-    const known = new Set(
-      app.routes.filter((r) => r.method !== 'ALL' && r.path !== '*' && r.path !== '/*' && matches(r.path, path)).map((r) => r.method),
-    );
-    if (known.size === 0) throw new PlimsollError('http_not_found', { path: path.slice(0, 200) });
-    const allowed = [...known].join(', ');
-    c.header('Allow', allowed);
-    throw new PlimsollError('http_method', { path: path.slice(0, 200), method: c.req.method, allowed });
+    const { path, method } = c.req;
+    const asset = assets.get(path);
+    const reads = method === 'GET' || method === 'HEAD';
+    if (asset !== undefined && reads) return assetResponse(c, asset);
+    const taken = app.routes.filter((r) => r.method !== 'ALL' && matches(r.path, path)).map((r) => r.method);
+    if (asset !== undefined) taken.push('GET');
+    if (taken.length === 0) throw new PlimsollError('http_not_found', { path: path.slice(0, 200) });
+    throw new PlimsollError('http_method', { path: path.slice(0, 200), method, allowed: [...new Set(taken)].join(', ') });
   });
 
   app.onError((error, c) => {

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { Agent } from '../../agent/agent.ts';
 import { openHistory } from '../../agent/history/history.ts';
 import { Observer } from '../../agent/sampling/observer.ts';
-import { isLoopback, parseEndpoint } from '../../core/address.ts';
+import { canonicalAddress, isLoopback } from '../../core/address.ts';
 import { ExitCode, PlimsollError } from '../../core/errors.ts';
 import { parseDuration } from '../../core/quantity.ts';
 import { ffi } from '../../linux/ffi.ts';
@@ -23,12 +23,14 @@ import { painter, safe } from '../terminal.ts';
 const defaultListen = '127.0.0.1:7575';
 /** Seconds between two readings of what is dear: how long connections have been silent, who holds them. */
 const IDLE_EVERY = 15;
-const LISTEN_EXAMPLE = `--listen ${defaultListen} or --listen [::1]:7575`;
+const LISTEN_EXAMPLE = `${defaultListen} or --listen [::1]:7575`;
 
-/** The address to listen on: one, never a name, for a name may mean several. */
+/** The address to listen on: one, never a name but localhost, for a name may mean several. Port 0 is any that is free. */
 const parseListen = (text: string): { readonly host: string; readonly port: number } | null => {
-  const endpoint = parseEndpoint(text === 'localhost' ? defaultListen : text.replace(/^localhost:/, '127.0.0.1:'));
-  return endpoint !== null && /^[\d.]+$|:/.test(endpoint.host) ? endpoint : null;
+  const [, v6, v4, digits] = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(text) ?? [];
+  const host = canonicalAddress(v6 ?? (v4 === 'localhost' ? '127.0.0.1' : (v4 ?? '')));
+  const port = Number(digits);
+  return host !== null && port <= 65535 ? { host, port } : null;
 };
 
 const run = async (given: Given, shell: Shell): Promise<number> => {
