@@ -61,16 +61,9 @@ const Announcer = () => {
 
 export const App = () => (
   <div class="frame">
-    <a
-      class="skip"
-      href="#main"
-      onClick={(e) => {
-        e.preventDefault();
-        document.querySelector<HTMLElement>('main')?.focus();
-      }}
-    >
+    <button type="button" class="skip" onClick={() => document.querySelector<HTMLElement>('main')?.focus()}>
       To the content
-    </a>
+    </button>
     <Masthead />
     <Reconnecting />
     <main id="main" tabIndex={-1}>

@@ -2,6 +2,7 @@
 import { useEffect } from 'preact/hooks';
 import { balancer, sample } from '../live/store.ts';
 import { Mark } from '../look/mark.tsx';
+import { clockOf } from '../model/time.ts';
 import { mayWrite } from './action.tsx';
 import { Pool } from './pool.tsx';
 import { Service } from './service.tsx';
@@ -14,7 +15,6 @@ const EVENTS = 12;
 export const BalancerPage = () => {
   const news = balancer.value;
   const look = sample.value?.at;
-  // biome-ignore lint/correctness/useExhaustiveDependencies: read anew with each look and each piece of news
   useEffect(() => {
     if (document.visibilityState === 'visible') void refresh();
   }, [news, look]);
@@ -91,10 +91,10 @@ export const BalancerPage = () => {
               .map((e, i) => (
                 <li key={`${e.at} ${e.subject} ${i}`}>
                   <time class="quiet" dateTime={e.at}>
-                    {new Date(e.at).toLocaleTimeString()}
+                    {clockOf(e.at)}
                   </time>
                   <span>
-                    <strong>{e.subject}</strong> {e.text}
+                    <strong>{e.subject}</strong> {e.kind.replaceAll('_', ' ')}: {e.text}
                   </span>
                 </li>
               ))}

@@ -1,6 +1,9 @@
 /** A pool and its servers: who is up, what they carry, why connections were lost, and taking one out of use. */
+
+import { formatEndpoint } from '../../core/address.ts';
 import { formatDuration, formatNumber } from '../../core/quantity.ts';
 import { api } from '../live/api.ts';
+import { Scrolled } from '../look/scrolled.tsx';
 import { mayWrite, Refusal, useAction } from './action.tsx';
 import { OperState } from './oper-state.tsx';
 import type { Pool as PoolState } from './prediction.ts';
@@ -32,9 +35,7 @@ const ServerRow = ({ pool, server }: { readonly pool: string; readonly server: S
     <tr>
       <th scope="row">
         {server.name}
-        <span class="quiet small block">
-          {server.ip_addr}:{server.port}
-        </span>
+        <span class="quiet small block">{formatEndpoint(server.ip_addr, server.port)}</span>
       </th>
       <td>
         <OperState status={server.oper_status} />
@@ -91,8 +92,7 @@ export const Pool = ({ pool }: { readonly pool: PoolState }) => {
           {pool.snat_pool === null ? ', the kernel chooses source ports' : `, source ports from SNAT pool ${pool.snat_pool}`}
         </span>
       </div>
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard */}
-      <div class="scroll-x" tabIndex={0} role="region" aria-label={`Servers of pool ${pool.name}`}>
+      <Scrolled label={`Servers of pool ${pool.name}`}>
         <table class="servers">
           <thead>
             <tr>
@@ -121,7 +121,7 @@ export const Pool = ({ pool }: { readonly pool: PoolState }) => {
             ))}
           </tbody>
         </table>
-      </div>
+      </Scrolled>
       <p class="small quiet">
         Queue: {formatNumber(queue.waiting)} of {formatNumber(queue.depth)} waiting
         {queue.waiting > 0 ? `, the first for ${formatDuration(queue.oldest_wait)}` : ''}; {formatNumber(queue.served)} served,{' '}

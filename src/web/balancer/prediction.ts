@@ -72,11 +72,9 @@ export interface Prediction {
   readonly usedRatio: number | null;
 }
 
-/** What would be with multiplexing `on`, after `readings` of how it is. */
-export const predict = (on: boolean, readings: readonly PoolReading[], spaces: readonly Space[]): Prediction | null => {
-  const last = readings.at(-1);
+/** What would be with multiplexing `on`; `last` is how it is, `busiest` the most requests seen under way at once. */
+export const predict = (on: boolean, last: PoolReading | undefined, busiest: number, spaces: readonly Space[]): Prediction | null => {
   if (last === undefined) return null;
-  const busiest = Math.max(...readings.map((r) => r.openRequests));
   const serverConnections = on ? Math.max(1, Math.min(busiest, last.clients || busiest)) : Math.max(last.clients, last.openRequests);
   const each = Math.ceil(serverConnections / Math.max(1, spaces.length));
   const ratios = spaces.map((s) => {

@@ -1,11 +1,12 @@
 /** A virtual service, with the switch that this product is about: what it would buy, and what it bought. */
+import { useSignal } from '@preact/signals';
 import { formatNumber, formatPercent, formatRate } from '../../core/quantity.ts';
 import { api } from '../live/api.ts';
 import { Switch } from '../space/what-if.tsx';
 import { mayWrite, Refusal, useAction } from './action.tsx';
 import { OperState } from './oper-state.tsx';
 import { type Measured, measuredOf, type Prediction, predict, spacesOfPool, type VirtualService } from './prediction.ts';
-import { readings, spaces, state, switched } from './store.ts';
+import { busiest, readings, spaces, state, switched } from './store.ts';
 
 const rate = (value: number | null): string => (value === null ? '–' : formatRate(value));
 const ratio = (value: number | null): string => (value === null ? '–' : formatPercent(value));
@@ -105,9 +106,11 @@ export const Service = ({ service }: { readonly service: VirtualService }) => {
   const pool = state.value?.pools.find((p) => p.name === service.pool);
   const towards = pool === undefined ? [] : spacesOfPool(pool, spaces.value);
   const on = service.connection_multiplexing;
-  const other = predict(!on, seen, towards);
+  const other = predict(!on, seen.at(-1), busiest(service.name), towards);
+  const wanted = useSignal(on);
   const flip = async (to: boolean): Promise<void> => {
-    const before = { at: Date.now(), to, before: seen, predicted: predict(to, seen, towards) };
+    wanted.value = to;
+    const before = { at: Date.now(), to, before: seen, predicted: predict(to, seen.at(-1), busiest(service.name), towards) };
     if (await action.run(() => api.setMultiplexing(service.name, to))) switched.value = new Map(switched.value).set(service.name, before);
   };
   return (
@@ -160,8 +163,8 @@ export const Service = ({ service }: { readonly service: VirtualService }) => {
                   ? 'until the balancer’s next reload'
                   : 'changing it needs the token'
             }
-            on={on}
-            disabled={!mayWrite() || action.busy || service.type === 'tcp'}
+            on={action.busy ? wanted.value : on}
+            disabled={!mayWrite() || service.type === 'tcp'}
             onChange={(to) => void flip(to)}
           />
           <Refusal of={action} />

@@ -1,8 +1,10 @@
 /** A SNAT pool: how many ports each address has left towards each server, and one more address. */
+
 import { useSignal } from '@preact/signals';
 import { formatDuration, formatNumber, formatPercent } from '../../core/quantity.ts';
 import type { BalancerDocument } from '../../wire/api.ts';
 import { api } from '../live/api.ts';
+import { Scrolled } from '../look/scrolled.tsx';
 import { mayWrite, Refusal, useAction } from './action.tsx';
 
 type SnatPoolState = BalancerDocument['snat_pools'][number];
@@ -34,8 +36,7 @@ export const SnatPool = ({ snat }: { readonly snat: SnatPoolState }) => {
         ))}
       </ul>
       {snat.use.length > 0 && (
-        // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard
-        <div class="scroll-x" tabIndex={0} role="region" aria-label={`Ports of SNAT pool ${snat.name}`}>
+        <Scrolled label={`Ports of SNAT pool ${snat.name}`}>
           <table>
             <thead>
               <tr>
@@ -64,7 +65,7 @@ export const SnatPool = ({ snat }: { readonly snat: SnatPoolState }) => {
               ))}
             </tbody>
           </table>
-        </div>
+        </Scrolled>
       )}
       <form
         class="row"

@@ -1,7 +1,8 @@
 /** The balancer's state while its page is open, the last readings of each service, and what was switched in this tab. */
-import { signal } from '@preact/signals';
+import { effect, signal } from '@preact/signals';
 import type { BalancerDocument } from '../../wire/api.ts';
 import { ApiTrouble, api } from '../live/api.ts';
+import { balancer as news } from '../live/store.ts';
 import type { Space } from '../model/space.ts';
 import { type PoolReading, type Prediction, readingOf, spacesOfPool } from './prediction.ts';
 
@@ -22,6 +23,22 @@ export interface Switched {
   readonly predicted: Prediction | null;
 }
 export const switched = signal<ReadonlyMap<string, Switched>>(new Map());
+
+/** Requests under way at each of the last pieces of news, by virtual service: one moment alone tells little. */
+const underWay = new Map<string, number[]>();
+/** News kept: about a minute. */
+const NEWS = 60;
+effect(() => {
+  for (const service of news.value?.virtual_services ?? []) {
+    const kept = underWay.get(service.name) ?? [];
+    kept.push(service.open_requests);
+    underWay.set(service.name, kept.slice(-NEWS));
+  }
+});
+
+/** Most requests of a virtual service seen under way at once. */
+export const busiest = (service: string): number =>
+  Math.max(0, ...(underWay.get(service) ?? []), ...(readings.value.get(service) ?? []).map((r) => r.openRequests));
 
 /** Readings kept: what rates are counted over. */
 const KEPT = 8;

@@ -2,6 +2,7 @@
 import { formatNumber } from '../../core/quantity.ts';
 import type { FindingLife } from '../../wire/api.ts';
 import { SeverityTag } from '../look/severity.tsx';
+import { momentOf } from '../model/time.ts';
 import { formatRoute } from '../route.ts';
 
 type Evidence = FindingLife['evidence'];
@@ -36,7 +37,7 @@ export const EvidenceTable = ({ evidence }: { readonly evidence: Evidence }) => 
   </details>
 );
 
-const time = (at: string): string => new Date(at).toLocaleString(undefined, { dateStyle: 'short', timeStyle: 'medium' });
+const time = (at: string): string => momentOf(at, Date.now());
 
 export interface FindingProps {
   readonly finding: Pick<FindingLife, 'severity' | 'title' | 'text' | 'evidence' | 'subject'> &

@@ -11,7 +11,6 @@ export const FindingsPage = () => {
   const closed = useSignal<readonly FindingLife[] | null>(null);
   const open = openFindings.value;
   const known = findings.value;
-  // biome-ignore lint/correctness/useExhaustiveDependencies: what is over is read anew when something opens or closes
   useEffect(() => {
     void api
       .findings('all')

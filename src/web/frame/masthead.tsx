@@ -3,6 +3,7 @@ import { useSignal, useSignalEffect } from '@preact/signals';
 import { openFindings, sample, session } from '../live/store.ts';
 import { link, reconnectNow } from '../live/stream.ts';
 import { Mark } from '../look/mark.tsx';
+import { clockOf } from '../model/time.ts';
 import { formatRoute, type Route, route } from '../route.ts';
 import { nextTheme, theme } from './theme.ts';
 
@@ -15,8 +16,6 @@ const pages: readonly (readonly [Route & { readonly page: 'overview' | 'balancer
 const themeWords = { system: 'as the system', light: 'light', dark: 'dark' } as const;
 const themeSign = { system: '◐', light: '○', dark: '●' } as const;
 
-const clock = (at: string): string => new Date(at).toLocaleTimeString(undefined, { hourCycle: 'h23' });
-
 const LinkState = () => {
   const now = link.value;
   const at = sample.value?.at;
@@ -25,7 +24,7 @@ const LinkState = () => {
       <span class="pill">
         <span class="live dot full" aria-hidden="true" />
         Live{at === undefined ? '' : <span class="unseen">, newest look</span>}
-        {at === undefined ? null : <time dateTime={at}>{clock(at)}</time>}
+        {at === undefined ? null : <time dateTime={at}>{clockOf(at)}</time>}
       </span>
     );
   const words = { connecting: 'Connecting …', denied: 'Token needed', waiting: 'Not connected' }[now.state];
@@ -58,7 +57,7 @@ export const Reconnecting = () => {
     <div class="banner critical reconnecting" role="status">
       <strong>The agent does not answer</strong>
       <p>
-        {at === undefined ? 'Is plimsoll serve still running?' : `What you see is of ${clock(at)}.`}{' '}
+        {at === undefined ? 'Is plimsoll serve still running?' : `What you see is of ${clockOf(at)}.`}{' '}
         <span aria-hidden="true">Next attempt {left.value === 0 ? 'now' : `in ${left.value} s`}.</span>
       </p>
       <button type="button" class="button" onClick={reconnectNow}>

@@ -15,6 +15,9 @@ export const findings = signal<ReadonlyMap<string, FindingLife>>(new Map());
 export const balancer = signal<BalancerEvent | null>(null);
 const tokens = signal(0);
 
+/** Whether more than one network namespace is looked into: only then their names tell anything. */
+export const severalNamespaces = computed(() => (report.value?.namespaces.length ?? 0) > 1);
+
 const weight = { critical: 0, warning: 1, info: 2 } as const;
 
 /** Open findings, the gravest first. */

@@ -28,7 +28,7 @@ export const Mark = ({ size, level, water = '' }: MarkProps) => {
       {level !== null && (
         <g clip-path={`url(#${clip})`}>
           <g class={`mark-water ${water}`} style={{ transform: `translateY(${surface - BOTTOM}px)` }}>
-            <path d={`M-8 ${BOTTOM} q 5 -2.4 10 0 t 10 0 t 10 0 t 10 0 t 10 0 t 10 0 t 10 0 t 10 0 V 130 H -8 Z`} />
+            <path d={`M-8 ${BOTTOM} q 5 -1.1 10 0 t 10 0 t 10 0 t 10 0 t 10 0 t 10 0 t 10 0 t 10 0 V 130 H -8 Z`} />
           </g>
         </g>
       )}

@@ -61,6 +61,7 @@ export const OverviewPage = () => {
         sample={now}
         worst={open.find((f) => now.because.includes(f.code)) ?? open[0]}
         hostName={session.value?.host ?? report.value?.host.name ?? ''}
+        findings={open.length}
       />
       {now.slowed_to !== null && (
         <p class="section quiet">Looking at this host takes long, so the agent looks every {formatNumber(now.slowed_to, 1)} s.</p>

@@ -1,6 +1,6 @@
 /** One of the port spaces nearest their line. */
 import { formatNumber, formatPercent, formatRate } from '../../core/quantity.ts';
-import { trendOf } from '../live/store.ts';
+import { severalNamespaces, trendOf } from '../live/store.ts';
 import { SeverityTag } from '../look/severity.tsx';
 import { destinationOf, kindOf, nearness, type Space, timeLeftOf } from '../model/space.ts';
 import { formatRoute } from '../route.ts';
@@ -25,7 +25,7 @@ export const SpaceCard = ({ space }: { readonly space: Space }) => {
           {near !== 'calm' && <SeverityTag of={near} />}
           {kind !== '' && <span class="tag">{kind}</span>}
           {space.label !== null && <span class="quiet">{space.label}</span>}
-          {space.namespace !== 'host' && <span class="quiet">in {space.namespace}</span>}
+          {severalNamespaces.value && <span class="quiet">in {space.namespace}</span>}
         </p>
         <p class="figure">
           {figure} <span class="meaning">{meaning}</span>

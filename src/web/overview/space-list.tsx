@@ -1,3 +1,5 @@
+// biome-ignore-all lint/a11y/useSemanticElements: rows of a virtual table are placed by their index, which a <tr> cannot be
+// biome-ignore-all lint/a11y/useFocusableInteractive: rows and cells are read; the link in a row is what has the focus
 /**
  * Every port space of the host. Only what is on the screen is asked of the agent and drawn, so five thousand cost what twenty do:
  * the agent sorts and filters, the rows are placed by their index.
@@ -6,8 +8,8 @@ import { useComputed, useSignal, useSignalEffect } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 import { formatNumber, formatPercent, formatRate } from '../../core/quantity.ts';
 import { api } from '../live/api.ts';
-import { sample } from '../live/store.ts';
-import { kindOf, nameOf, nearness, type Space, timeLeftOf } from '../model/space.ts';
+import { sample, severalNamespaces } from '../live/store.ts';
+import { destinationOf, kindOf, nameOf, nearness, type Space, timeLeftOf } from '../model/space.ts';
 import { formatRoute } from '../route.ts';
 import { BarGauge } from './gauge.tsx';
 import { stretchAround, visibleRows } from './pages.ts';
@@ -40,20 +42,20 @@ const Row = ({
   const { figure, meaning } = timeLeftOf(space);
   const kind = kindOf(space).short;
   return (
-    // biome-ignore lint/a11y/useSemanticElements: rows of a virtual list are placed, a <tr> cannot be
     <div
       role="row"
       class={`list-row ${nearness(space)}`}
       aria-rowindex={index + 2}
       style={{ transform: `translateY(${index * height}px)`, height: `${height}px` }}
     >
-      {/* biome-ignore lint/a11y/useSemanticElements: as the row */}
       <span role="rowheader" class="cell-name">
         <a href={formatRoute({ page: 'space', id: space.id })} tabIndex={active ? 0 : -1} data-index={index} title={nameOf(space)}>
-          {nameOf(space)}
+          <span class="from">{space.source}</span>
+          <span class="to">→ {destinationOf(space)}</span>
         </a>
         {kind !== '' && <span class="tag">{kind}</span>}
-        {space.namespace !== 'host' && <span class="quiet small">{space.namespace}</span>}
+        {space.label !== null && <span class="quiet small more">{space.label}</span>}
+        {severalNamespaces.value && <span class="quiet small more">{space.namespace}</span>}
       </span>
       <span role="cell" class="cell-bar">
         <BarGauge space={space} />
@@ -193,11 +195,8 @@ export const SpaceList = () => {
           </label>
         </div>
       </div>
-      {/* biome-ignore lint/a11y/useSemanticElements: a virtual table is placed rows, not a <table> */}
       <div role="table" class="list card" aria-labelledby="all-spaces" aria-rowcount={total.value + 1}>
         <div role="rowgroup" class="list-head">
-          {/* biome-ignore lint/a11y/useSemanticElements: as above */}
-          {/* biome-ignore lint/a11y/useFocusableInteractive: a head is read, not used */}
           <div role="row" class="list-row" aria-rowindex={1}>
             {['Source → destination', 'Draught', 'Full', 'Used', 'Time left', 'Opens'].map((words, i) => (
               <span

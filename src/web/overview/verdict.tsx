@@ -2,7 +2,7 @@
 import { formatNumber, formatPercent } from '../../core/quantity.ts';
 import type { FindingLife, SampleEvent } from '../../wire/api.ts';
 import { Mark } from '../look/mark.tsx';
-import { nameOf, timeLeftOf } from '../model/space.ts';
+import { nameOf, nearness, timeLeftOf } from '../model/space.ts';
 import { formatRoute } from '../route.ts';
 
 /** The verdict's headline and what stands under it. */
@@ -33,18 +33,24 @@ export const verdictWords = (s: SampleEvent, worst: FindingLife | undefined): { 
   }
 };
 
-export const Verdict = ({
-  sample,
-  worst,
-  hostName,
-}: {
+export interface VerdictProps {
   readonly sample: SampleEvent;
+  /** The finding that made the verdict. */
   readonly worst: FindingLife | undefined;
   readonly hostName: string;
-}) => {
+  /** Open findings. */
+  readonly findings: number;
+}
+
+export const Verdict = ({ sample, worst, hostName, findings }: VerdictProps) => {
   const { headline, text } = verdictWords(sample, worst);
   const fullest = sample.spaces[0];
-  const subject = sample.verdict === 'ok' ? undefined : sample.spaces.find((s) => s.id === worst?.subject);
+  const subject = sample.verdict === 'ok' ? undefined : (sample.spaces.find((s) => s.id === worst?.subject) ?? fullest);
+  const glance: readonly (readonly [string, string])[] = [
+    ['Port spaces', formatNumber(sample.spaces_total)],
+    ['Near their line', formatNumber(sample.spaces.filter((s) => nearness(s) !== 'calm').length)],
+    ['Findings', formatNumber(findings)],
+  ];
   return (
     <section class={`verdict ${sample.verdict}`} aria-labelledby="verdict">
       <Mark size={148} level={fullest?.used_ratio ?? 0} water={sample.verdict} />
@@ -60,6 +66,14 @@ export const Verdict = ({
           </p>
         )}
       </div>
+      <dl class="glance">
+        {glance.map(([term, value]) => (
+          <div key={term}>
+            <dt>{term}</dt>
+            <dd>{value}</dd>
+          </div>
+        ))}
+      </dl>
     </section>
   );
 };

@@ -1,9 +1,12 @@
 /** Ports in use over time: stacked by state up to now, the forecast with its bounds after it, load line and search wall across. */
+
 import { useEffect, useRef } from 'preact/hooks';
 import uPlot from 'uplot';
+import { Scrolled } from '../look/scrolled.tsx';
 import 'uplot/dist/uPlot.min.css';
 import { formatNumber } from '../../core/quantity.ts';
 import { dark } from '../frame/theme.ts';
+import { clockOf } from '../model/time.ts';
 import type { Occupancy } from './occupancy.ts';
 
 export interface ChartProps {
@@ -22,8 +25,6 @@ const colours = (): ((name: string) => string) => {
   const style = getComputedStyle(document.documentElement);
   return (name) => style.getPropertyValue(`--${name}`).trim();
 };
-
-const clock = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' });
 
 /** uPlot's columns, in the order of the series below. */
 const columnsOf = (o: Occupancy): uPlot.AlignedData => [o.at, o.used, o.live, o.established, o.high, o.low, o.expected, o.tried];
@@ -76,8 +77,8 @@ const drawLines = (u: uPlot, p: ChartProps, colour: (name: string) => string): v
     ctx.stroke();
     ctx.fillStyle = colour('ink-2');
     ctx.textAlign = 'right';
-    ctx.textBaseline = 'bottom';
-    ctx.fillText('now', x - 5 * ratio, top + height - 4 * ratio);
+    ctx.textBaseline = 'top';
+    ctx.fillText('now', x - 5 * ratio, top + 2 * ratio);
   }
   ctx.restore();
 };
@@ -98,7 +99,6 @@ export const OccupancyChart = (props: ChartProps) => {
   newest.current = props;
   const isDark = dark.value;
 
-  // biome-ignore lint/correctness/useExhaustiveDependencies: made anew when the colours change
   useEffect(() => {
     const parent = box.current;
     if (parent === null) return;
@@ -131,7 +131,7 @@ export const OccupancyChart = (props: ChartProps) => {
         cursor: { y: false, drag: { x: false, y: false }, points: { show: false } },
         scales: { x: { time: true }, y: { range: () => [0, topOf(newest.current)] } },
         axes: [
-          { ...axis, space: 90, values: (_u, splits) => splits.map((s) => clock.format(s * 1000)) },
+          { ...axis, space: 90, values: (_u, splits) => splits.map((s) => clockOf(s * 1000)) },
           { ...axis, size: 64, values: (_u, splits) => splits.map((s) => formatNumber(s)) },
         ],
         series: [
@@ -177,8 +177,7 @@ export const OccupancyTable = ({ occupancy: o, now }: { readonly occupancy: Occu
   return (
     <details>
       <summary>The picture as a table</summary>
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard */}
-      <div class="scroll-x" tabIndex={0} role="region" aria-label="Ports in use over time">
+      <Scrolled label="Ports in use over time">
         <table>
           <thead>
             <tr>
@@ -197,7 +196,7 @@ export const OccupancyTable = ({ occupancy: o, now }: { readonly occupancy: Occu
               return (
                 <tr key={o.at[i]}>
                   <th scope="row">
-                    {clock.format(o.at[i]! * 1000)}
+                    {clockOf(o.at[i]! * 1000)}
                     {o.at[i]! > now ? ' (forecast)' : ''}
                   </th>
                   {[
@@ -210,7 +209,6 @@ export const OccupancyTable = ({ occupancy: o, now }: { readonly occupancy: Occu
                     o.high[i],
                     o.tried[i],
                   ].map((value, column) => (
-                    // biome-ignore lint/suspicious/noArrayIndexKey: the columns never move
                     <td key={column} class="number">
                       {figure(value)}
                     </td>
@@ -220,7 +218,7 @@ export const OccupancyTable = ({ occupancy: o, now }: { readonly occupancy: Occu
             })}
           </tbody>
         </table>
-      </div>
+      </Scrolled>
     </details>
   );
 };

@@ -55,13 +55,13 @@ export const occupancyOf = (history: HistoryDocument, now: number, start: Measur
   const horizon = horizonOf(start);
   const seconds = Array.from({ length: POINTS + 1 }, (_, i) => (horizon * i) / POINTS);
   const other = triedStage(stage, changes);
-  const asTried = changes.length === 0 ? null : outlookCurve(other, seconds);
+  const asTried = changes.length === 0 ? [] : outlookCurve(other, seconds);
   outlookCurve(stage, seconds).forEach((point, i) => {
     const t = now + point.seconds;
     if (i === 0 && o.at.at(-1) === t) {
       // The look that the outlook starts from is in the history already.
       o.low[o.low.length - 1] = o.high[o.high.length - 1] = o.expected[o.expected.length - 1] = point.used;
-      o.tried[o.tried.length - 1] = asTried?.[0]!.used ?? null;
+      o.tried[o.tried.length - 1] = asTried[0]?.used ?? null;
       return;
     }
     o.at.push(t);
@@ -69,7 +69,7 @@ export const occupancyOf = (history: HistoryDocument, now: number, start: Measur
     o.low.push(point.low);
     o.expected.push(point.used);
     o.high.push(point.high);
-    o.tried.push(asTried?.[i]!.used ?? null);
+    o.tried.push(asTried[i]?.used ?? null);
   });
   return o;
 };

@@ -1,12 +1,15 @@
 /** One port space: how full it was, is and will be, which ports, whose, why, and what would help. */
+
 import { useComputed, useSignal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
+import { formatEndpoint } from '../../core/address.ts';
 import { asItIs, changesOf, stageOf, type Tried, triedStage } from '../../core/plan/tried.ts';
 import { formatNumber, formatPercent, formatRate } from '../../core/quantity.ts';
 import { type HistoryDocument, measuredStart, type SpaceDetail } from '../../wire/api.ts';
 import { EvidenceTable } from '../findings/finding.tsx';
 import { ApiTrouble, api } from '../live/api.ts';
 import { sample, session } from '../live/store.ts';
+import { Scrolled } from '../look/scrolled.tsx';
 import { SeverityTag } from '../look/severity.tsx';
 import { kindOf, nameOf, nearness, sentenceOf, timeLeftOf, wallOf } from '../model/space.ts';
 import { countOf, stateGroups } from '../model/states.ts';
@@ -40,8 +43,7 @@ const Owners = ({ detail }: { readonly detail: SpaceDetail }) => {
       </p>
     );
   return (
-    // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard
-    <div class="scroll-x" tabIndex={0} role="region" aria-label="Processes">
+    <Scrolled label="Processes">
       <table>
         <thead>
           <tr>
@@ -70,7 +72,7 @@ const Owners = ({ detail }: { readonly detail: SpaceDetail }) => {
           ))}
         </tbody>
       </table>
-    </div>
+    </Scrolled>
   );
 };
 
@@ -129,7 +131,6 @@ export const SpacePage = ({ id }: { readonly id: string }) => {
   const busy = useRef(false);
   const at = sample.value?.at ?? '';
 
-  // biome-ignore lint/correctness/useExhaustiveDependencies: read anew with each look
   useEffect(() => {
     if (busy.current || document.visibilityState !== 'visible') return;
     busy.current = true;
@@ -153,13 +154,11 @@ export const SpacePage = ({ id }: { readonly id: string }) => {
   const s = start.value;
   if (d === null || s === null)
     return (
-      <>
-        <div class="page-head">
-          <a href={formatRoute({ page: 'overview' })}>← Overview</a>
-          <h1>{trouble.value === null ? 'Reading …' : trouble.value.message}</h1>
-          <p class="quiet">{trouble.value?.hint || id}</p>
-        </div>
-      </>
+      <div class="page-head">
+        <a href={formatRoute({ page: 'overview' })}>← Overview</a>
+        <h1>{trouble.value === null ? 'Reading …' : trouble.value.message}</h1>
+        <p class="quiet">{trouble.value?.hint || id}</p>
+      </div>
     );
   const { space } = d;
   const now = Date.parse(d.at) / 1000;
@@ -212,6 +211,8 @@ export const SpacePage = ({ id }: { readonly id: string }) => {
         <div class="card">
           <h2>Now</h2>
           <Facts detail={d} />
+          <h3>Who</h3>
+          <Owners detail={d} />
           <p class="unseen">{sentenceOf(space)}</p>
         </div>
         <div class="card">
@@ -301,11 +302,6 @@ export const SpacePage = ({ id }: { readonly id: string }) => {
         <PortMap id={id} at={d.at} />
       </section>
 
-      <section class="section card" aria-labelledby="owners">
-        <h2 id="owners">Who</h2>
-        <Owners detail={d} />
-      </section>
-
       {space.shared.length > 0 && (
         <section class="section card" aria-labelledby="shared">
           <h2 id="shared">Destinations that share it</h2>
@@ -321,9 +317,7 @@ export const SpacePage = ({ id }: { readonly id: string }) => {
             <tbody>
               {space.shared.map((x) => (
                 <tr key={`${x.destination} ${x.destination_port}`}>
-                  <th scope="row">
-                    {x.destination}:{x.destination_port}
-                  </th>
+                  <th scope="row">{formatEndpoint(x.destination, x.destination_port)}</th>
                   <td class="number">{formatNumber(x.held)}</td>
                 </tr>
               ))}

@@ -1,11 +1,11 @@
 /**
- * The picture of 65,536 ports: 256 columns by 256 rows, each port a cell of 3 × 3 pixels, so that blocked ports can be hatched.
+ * The picture of 65,536 ports: 256 columns by 256 rows, each port a cell of 2 × 2 pixels, so that blocked ports can be hatched.
  * Pure: bytes in, pixels out.
  */
 import { type PortState, portState } from '../model/states.ts';
 
 /** Pixels along a cell's side, and along the whole picture. */
-export const CELL = 3;
+export const CELL = 2;
 export const SIDE = 256 * CELL;
 
 /** A colour as 0xAABBGGRR: how a canvas keeps its pixels on every machine there is. */
@@ -40,7 +40,7 @@ export const paintPortMap = (states: Uint8Array, timeLeft: Uint8Array, palette: 
     for (let y = y0; y < y0 + CELL; y++) {
       const row = y * SIDE;
       for (let x = x0; x < x0 + CELL; x++)
-        pixels[row + x] = hatched && (state === 'blocked' ? x + y : x - y + SIDE) % 6 < 2 ? palette.hatch : colour;
+        pixels[row + x] = hatched && (state === 'blocked' ? x + y : x - y + SIDE) % 4 === 0 ? palette.hatch : colour;
     }
   }
 };

@@ -1,11 +1,13 @@
 /** All ports of a port space at a glance, each by pointer, keyboard or number, and as a table. */
+
 import { useSignal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 import { formatNumber } from '../../core/quantity.ts';
 import { dark } from '../frame/theme.ts';
 import { api } from '../live/api.ts';
+import { Scrolled } from '../look/scrolled.tsx';
 import { type PortState, portStateName, stateGroups } from '../model/states.ts';
-import { bytesOf, CELL, countBlocks, type Palette, paintPortMap, pixelOf, SIDE } from './port-map-paint.ts';
+import { bytesOf, countBlocks, type Palette, paintPortMap, pixelOf, SIDE } from './port-map-paint.ts';
 
 interface Map {
   readonly states: Uint8Array;
@@ -48,8 +50,7 @@ const MapTable = ({ map }: { readonly map: Map }) => {
   const rows = countBlocks(map.states).filter((b) => (b.counts.get('outside') ?? 0) < 4096);
   const shown = legend.filter(({ state }) => state !== 'outside' && rows.some((r) => r.counts.has(state)));
   return (
-    // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard
-    <div class="scroll-x" tabIndex={0} role="region" aria-label="Ports by state and number">
+    <Scrolled label="Ports by state and number">
       <table>
         <thead>
           <tr>
@@ -76,7 +77,7 @@ const MapTable = ({ map }: { readonly map: Map }) => {
           ))}
         </tbody>
       </table>
-    </div>
+    </Scrolled>
   );
 };
 
@@ -88,7 +89,6 @@ export const PortMap = ({ id, at }: { readonly id: string; readonly at: string }
   const canvas = useRef<HTMLCanvasElement>(null);
   const busy = useRef(false);
 
-  // biome-ignore lint/correctness/useExhaustiveDependencies: `at` is what makes it read anew
   useEffect(() => {
     if (busy.current || document.visibilityState !== 'visible') return;
     busy.current = true;
@@ -107,7 +107,6 @@ export const PortMap = ({ id, at }: { readonly id: string; readonly at: string }
   }, [id, at]);
 
   const isDark = dark.value;
-  // biome-ignore lint/correctness/useExhaustiveDependencies: the palette follows the theme
   useEffect(() => {
     const context = canvas.current?.getContext('2d');
     if (!context || map.value === null) return;
@@ -165,7 +164,7 @@ export const PortMap = ({ id, at }: { readonly id: string; readonly at: string }
             move(to);
           }}
         >
-          <canvas ref={canvas} width={SIDE} height={SIDE} aria-hidden="true" />
+          <canvas ref={canvas} width={SIDE} height={SIDE} />
           {selected !== null && (
             <span
               class="port-map-cursor"
@@ -174,9 +173,7 @@ export const PortMap = ({ id, at }: { readonly id: string; readonly at: string }
             />
           )}
         </div>
-        <figcaption class="quiet small">
-          Port 0 at the upper left, 65,535 at the lower right; a row is 256 ports, a cell {CELL === 3 ? 'one' : CELL}.
-        </figcaption>
+        <figcaption class="quiet small">Port 0 at the upper left, 65,535 at the lower right; a row is 256 ports.</figcaption>
       </figure>
       <div class="stack">
         <p class="port-map-tip">

@@ -53,6 +53,7 @@ export const Switch = (props: {
       type="checkbox"
       role="switch"
       checked={props.on}
+      aria-checked={props.on}
       disabled={props.disabled ?? false}
       onChange={(e) => props.onChange(e.currentTarget.checked)}
     />
