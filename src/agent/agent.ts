@@ -17,8 +17,8 @@ import type {
 } from '../wire/api.ts';
 import { spaceDocument } from '../wire/report.ts';
 import { withoutOwners } from './anonymous.ts';
-import type { History } from './history/history.ts';
 import { EventLog } from './http/event-log.ts';
+import type { Logbook } from './logbook.ts';
 import type { Observation } from './sampling/observer.ts';
 import type { AgentView, BalancerAccess, DeliveryCounts, HistoryQuery, HistoryStatus } from './view.ts';
 
@@ -34,7 +34,7 @@ export interface AgentOptions {
   readonly looking: Looking;
   /** Seconds between looks, as asked for. */
   readonly interval: number;
-  readonly history: History;
+  readonly logbook: Logbook;
   readonly balancer: BalancerAccess;
   /** Told of what went wrong while it goes on: one line. */
   readonly complain: (text: string) => void;
@@ -109,13 +109,15 @@ export class Agent implements AgentView {
     }
     looking.close();
     await asking;
-    this.options.history.close();
+    this.options.logbook.close();
   }
 
   private take(look: Observation): void {
     this.look = look;
-    this.options.history.append(look);
     const { diagnosis } = look;
+    const anonymous = withoutOwners(diagnosis);
+    // What is written down, and sent away, has no process names in it.
+    const entries = this.options.logbook.take({ ...look, diagnosis: anonymous });
     const event = (spaces: typeof diagnosis.spaces): SampleEvent => ({
       at: diagnosis.takenAt,
       verdict: diagnosis.verdict,
@@ -125,7 +127,9 @@ export class Agent implements AgentView {
       interval: look.interval,
       slowed_to: look.slowedTo,
     });
-    this.tell('sample', event(diagnosis.spaces), event(withoutOwners(diagnosis).spaces));
+    this.tell('sample', event(diagnosis.spaces), event(anonymous.spaces));
+    for (const { life } of entries.findings) this.tell('finding', life);
+    for (const { alert } of entries.alerts) this.tell('alert', alert);
   }
 
   private tell<T extends keyof AgentEvents>(type: T, data: AgentEvents[T], anonymous: AgentEvents[T] = data): void {
@@ -156,23 +160,23 @@ export class Agent implements AgentView {
   }
 
   history(query: HistoryQuery): HistoryDocument {
-    return this.options.history.series(query);
+    return this.options.logbook.history(query);
   }
 
   historyStatus(): HistoryStatus {
-    return this.options.history.status();
+    return this.options.logbook.historyStatus();
   }
 
-  findings(_state: 'open' | 'closed' | 'all'): readonly FindingLife[] {
-    return [];
+  findings(state: 'open' | 'closed' | 'all'): readonly FindingLife[] {
+    return this.options.logbook.findings(state);
   }
 
   alerts(): readonly Alert[] {
-    return [];
+    return this.options.logbook.alerts();
   }
 
   deliveries(): DeliveryCounts {
-    return { delivered: 0, failed: 0, dropped: 0, queued: 0 };
+    return this.options.logbook.deliveries();
   }
 
   health(): Readiness {

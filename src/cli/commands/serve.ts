@@ -2,7 +2,8 @@
 import { hostname } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { Agent } from '../../agent/agent.ts';
-import { openHistory } from '../../agent/history/history.ts';
+import { usualSettings } from '../../agent/alerts/rules.ts';
+import { openLogbook } from '../../agent/logbook.ts';
 import { Observer } from '../../agent/sampling/observer.ts';
 import { canonicalAddress, isLoopback } from '../../core/address.ts';
 import { ExitCode, PlimsollError } from '../../core/errors.ts';
@@ -12,6 +13,7 @@ import { peerUser } from '../../linux/listening.ts';
 import { findNamespaces } from '../../linux/netns.ts';
 import { liveRoot } from '../../linux/proc.ts';
 import { Sampler } from '../../linux/sampler.ts';
+import { loadAgentSettings } from '../agent-configuration.ts';
 import { balancerAccess } from '../balancer-access.ts';
 import { readLedgers } from '../balancer-ledgers.ts';
 import type { CommandSpec, Given } from '../command.ts';
@@ -31,6 +33,17 @@ const parseListen = (text: string): { readonly host: string; readonly port: numb
   const host = canonicalAddress(v6 ?? (v4 === 'localhost' ? '127.0.0.1' : (v4 ?? '')));
   const port = Number(digits);
   return host !== null && port <= 65535 ? { host, port } : null;
+};
+
+/** Whether standard error is the journal, which knows levels (sd-daemon(3)). */
+const inJournal = (env: Shell['env']): boolean => env['JOURNAL_STREAM'] !== undefined;
+
+/** Throws with every mistake printed, `file:line:column`, one a line. */
+const printMistakes = (error: unknown, shell: Shell): never => {
+  if (error instanceof PlimsollError && error.code === 'bad_configuration') {
+    for (const line of String(error.facts['mistakes']).split('\n')) shell.stderr.write(`${safe(line)}\n`);
+  }
+  throw error;
 };
 
 const run = async (given: Given, shell: Shell): Promise<number> => {
@@ -59,7 +72,16 @@ const run = async (given: Given, shell: Shell): Promise<number> => {
   const token = tokenFile === null ? newToken() : readTokenFile(tokenFile);
   const balancerSocket = given.text('balancer') ?? runtimeSocket('balance', null, shell.env);
   const complain = (text: string): void => shell.stderr.write(`${safe(`plimsoll serve: ${text}`)}\n`);
-  const history = await openHistory(given.text('data'), { say: complain });
+  const file = given.text('config');
+  const settings = file === null ? usualSettings : await loadAgentSettings(file).catch((error: unknown) => printMistakes(error, shell));
+  const logbook = await openLogbook({
+    folder: given.text('data'),
+    settings,
+    host: hostname(),
+    version,
+    // Under systemd the journal takes the level off the line and keeps it.
+    say: (line, level) => shell.stderr.write(`${inJournal(shell.env) ? `<${level}>` : ''}${safe(line)}\n`),
+  });
   const find = () => findNamespaces(liveRoot, given.text('netns'));
   const sampler = new Sampler(find());
   const agent = new Agent({
@@ -73,9 +95,9 @@ const run = async (given: Given, shell: Shell): Promise<number> => {
       top,
       idleEvery: IDLE_EVERY,
       namespaces: find,
-      remembered: (id) => history.remembered(id),
+      remembered: (id) => logbook.remembered(id),
     }),
-    history,
+    logbook,
     balancer: balancerAccess(balancerSocket),
     complain,
   });
@@ -136,6 +158,12 @@ export const serve: CommandSpec = {
       name: 'netns',
       value: 'NAME',
       description: 'look into all | pid:N | name:NAME instead of the caller’s network namespace; containers have their own ports',
+    },
+    {
+      name: 'config',
+      short: 'c',
+      value: 'FILE',
+      description: 'take alert rules and the webhook from the section agent: of this file; without it the usual rules hold',
     },
     {
       name: 'data',

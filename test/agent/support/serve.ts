@@ -103,7 +103,7 @@ const finish = (response: IncomingMessage): Promise<Answer> =>
     response.on('end', () => {
       const text = Buffer.concat(chunks).toString('utf8');
       const isJson = /json/.test(response.headers['content-type'] ?? '');
-      resolve({ status: response.statusCode!, headers: response.headers, text, json: isJson ? JSON.parse(text) : null });
+      resolve({ status: response.statusCode!, headers: response.headers, text, json: isJson && text !== '' ? JSON.parse(text) : null });
     });
   });
 
