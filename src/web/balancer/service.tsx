@@ -23,48 +23,53 @@ const Effects = (props: {
   readonly on: boolean;
   readonly now: Measured | null;
   readonly other: Prediction | null;
+  /** Ports of connections that are over still count as used. */
+  readonly cooling: boolean;
   readonly switchedTo: { readonly to: boolean; readonly before: Measured | null; readonly predicted: Prediction | null } | null;
 }) => {
   const { now, other, switchedTo } = props;
   if (now === null) return <p class="quiet small">Counting …</p>;
   if (switchedTo !== null && switchedTo.to === props.on)
     return (
-      <table class="comparison">
-        <thead>
-          <tr>
-            <td />
-            <th scope="col">Before</th>
-            <th scope="col">Predicted</th>
-            <th scope="col">Measured now</th>
-          </tr>
-        </thead>
-        <tbody>
-          <tr>
-            <th scope="row">Server connections</th>
-            <td>{switchedTo.before === null ? '–' : formatNumber(switchedTo.before.serverConnections)}</td>
-            <td>{switchedTo.predicted === null ? '–' : `about ${formatNumber(switchedTo.predicted.serverConnections)}`}</td>
-            <td>
-              <strong>{formatNumber(now.serverConnections)}</strong>
-            </td>
-          </tr>
-          <tr>
-            <th scope="row">Opened to servers</th>
-            <td>{rate(switchedTo.before?.openRate ?? null)}</td>
-            <td>{switchedTo.to ? 'next to none' : 'one per client'}</td>
-            <td>
-              <strong>{rate(now.openRate)}</strong>
-            </td>
-          </tr>
-          <tr>
-            <th scope="row">Fullest port space</th>
-            <td>{ratio(switchedTo.before?.usedRatio ?? null)}</td>
-            <td>{ratio(switchedTo.predicted?.usedRatio ?? null)}</td>
-            <td>
-              <strong>{ratio(now.usedRatio)}</strong>
-            </td>
-          </tr>
-        </tbody>
-      </table>
+      <>
+        <table class="comparison">
+          <thead>
+            <tr>
+              <td />
+              <th scope="col">Before</th>
+              <th scope="col">Predicted</th>
+              <th scope="col">Measured now</th>
+            </tr>
+          </thead>
+          <tbody>
+            <tr>
+              <th scope="row">Server connections</th>
+              <td>{switchedTo.before === null ? '–' : formatNumber(switchedTo.before.serverConnections)}</td>
+              <td>{switchedTo.predicted === null ? '–' : `about ${formatNumber(switchedTo.predicted.serverConnections)}`}</td>
+              <td>
+                <strong>{formatNumber(now.serverConnections)}</strong>
+              </td>
+            </tr>
+            <tr>
+              <th scope="row">Opened to servers</th>
+              <td>{rate(switchedTo.before?.openRate ?? null)}</td>
+              <td>{switchedTo.to ? 'next to none' : 'one per client'}</td>
+              <td>
+                <strong>{rate(now.openRate)}</strong>
+              </td>
+            </tr>
+            <tr>
+              <th scope="row">Fullest port space</th>
+              <td>{ratio(switchedTo.before?.usedRatio ?? null)}</td>
+              <td>{ratio(switchedTo.predicted?.usedRatio ?? null)}</td>
+              <td>
+                <strong>{ratio(now.usedRatio)}</strong>
+              </td>
+            </tr>
+          </tbody>
+        </table>
+        {props.cooling && <p class="quiet small">Ports of the connections that were closed count as used until they have cooled.</p>}
+      </>
     );
   return (
     <table class="comparison">
@@ -106,6 +111,7 @@ export const Service = ({ service }: { readonly service: VirtualService }) => {
   const pool = state.value?.pools.find((p) => p.name === service.pool);
   const towards = pool === undefined ? [] : spacesOfPool(pool, spaces.value);
   const on = service.connection_multiplexing;
+  const cooling = (state.value?.snat_pools ?? []).filter((s) => s.name === pool?.snat_pool).some((s) => s.use.some((u) => u.cooling > 0));
   const other = predict(!on, seen.at(-1), busiest(service.name), towards);
   const wanted = useSignal(on);
   const flip = async (to: boolean): Promise<void> => {
@@ -173,6 +179,7 @@ export const Service = ({ service }: { readonly service: VirtualService }) => {
               on={on}
               now={now}
               other={other}
+              cooling={cooling}
               switchedTo={done === undefined ? null : { to: done.to, before: measuredOf(done.before), predicted: done.predicted }}
             />
           )}

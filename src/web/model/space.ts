@@ -38,6 +38,14 @@ export const forecastOf = (f: ForecastDocument): Forecast => {
 export const nearness = (s: Space): Nearness =>
   urgency({ usedRatio: s.used_ratio, forecast: forecastOf(s.forecast), failedSearches: s.failed_searches }) ?? 'calm';
 
+const rank: Readonly<Record<Nearness | Severity, number>> = { calm: 0, info: 0, warning: 1, critical: 2 };
+
+/** The graver of how near its line it is and what was found about it. */
+export const gravity = (s: Space, found: readonly { readonly subject: string; readonly severity: Severity }[]): Nearness =>
+  found
+    .filter((f) => f.subject === s.id && f.severity !== 'info')
+    .reduce<Nearness>((worst, f) => (rank[f.severity] > rank[worst] ? (f.severity as Nearness) : worst), nearness(s));
+
 export const destinationOf = (s: Space): string =>
   s.destination === null ? 'all destinations' : formatEndpoint(s.destination, s.destination_port ?? 0);
 

@@ -26,6 +26,15 @@ export const stateGroups: readonly StateWords[] = [
 
 export const countOf = (states: StateCounts, words: StateWords): number => words.members.reduce((sum, m) => sum + states[m], 0);
 
+/** The group that most live sockets beside the established ones are in; what a history that tells them together is coloured by. */
+export const otherGroup = (states: StateCounts): StateWords => {
+  const others = stateGroups.filter(({ group }) => group !== 'established' && group !== 'time_wait');
+  return others.reduce(
+    (most, words) => (countOf(states, words) > countOf(states, most) ? words : most),
+    others.find((w) => w.group === 'closing')!,
+  );
+};
+
 /** What one port of a port map is. The numbers are the API's. */
 export type PortState = StateGroup | 'free' | 'blocked' | 'reserved' | 'outside';
 

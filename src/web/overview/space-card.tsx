@@ -1,14 +1,14 @@
 /** One of the port spaces nearest their line. */
 import { formatNumber, formatPercent, formatRate } from '../../core/quantity.ts';
-import { severalNamespaces, trendOf } from '../live/store.ts';
+import { openFindings, severalNamespaces, trendOf } from '../live/store.ts';
 import { SeverityTag } from '../look/severity.tsx';
-import { destinationOf, kindOf, nearness, type Space, timeLeftOf } from '../model/space.ts';
+import { destinationOf, gravity, kindOf, type Space, timeLeftOf } from '../model/space.ts';
 import { formatRoute } from '../route.ts';
 import { HullGauge } from './gauge.tsx';
 import { Sparkline, trendWords } from './sparkline.tsx';
 
 export const SpaceCard = ({ space }: { readonly space: Space }) => {
-  const near = nearness(space);
+  const near = gravity(space, openFindings.value);
   const { figure, meaning } = timeLeftOf(space);
   const trend = trendOf(space.id);
   const kind = kindOf(space).short;

@@ -6,6 +6,7 @@ import { Scrolled } from '../look/scrolled.tsx';
 import 'uplot/dist/uPlot.min.css';
 import { formatNumber } from '../../core/quantity.ts';
 import { dark } from '../frame/theme.ts';
+import type { StateGroup } from '../model/states.ts';
 import { clockOf } from '../model/time.ts';
 import type { Occupancy } from './occupancy.ts';
 
@@ -17,6 +18,8 @@ export interface ChartProps {
   readonly wall: number | null;
   /** Capacity under what is tried, where that is another. */
   readonly triedCapacity: number | null;
+  /** What the states that are neither established nor TIME_WAIT are coloured as. */
+  readonly other: StateGroup;
 }
 
 const HEIGHT = 300;
@@ -137,7 +140,7 @@ export const OccupancyChart = (props: ChartProps) => {
         series: [
           {},
           filled('TIME_WAIT', 'time_wait'),
-          filled('other states', 'closing'),
+          filled('other states', props.other),
           filled('established', 'established'),
           line('at most', 'time_wait', 0),
           line('at least', 'time_wait', 0),
@@ -158,7 +161,7 @@ export const OccupancyChart = (props: ChartProps) => {
       chart.destroy();
       plot.current = null;
     };
-  }, [isDark]);
+  }, [isDark, props.other]);
 
   useEffect(() => {
     plot.current?.setData(columnsOf(props.occupancy));

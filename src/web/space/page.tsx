@@ -11,8 +11,8 @@ import { ApiTrouble, api } from '../live/api.ts';
 import { sample, session } from '../live/store.ts';
 import { Scrolled } from '../look/scrolled.tsx';
 import { SeverityTag } from '../look/severity.tsx';
-import { kindOf, nameOf, nearness, sentenceOf, timeLeftOf, wallOf } from '../model/space.ts';
-import { countOf, stateGroups } from '../model/states.ts';
+import { gravity, kindOf, nameOf, nearness, sentenceOf, timeLeftOf, wallOf } from '../model/space.ts';
+import { countOf, otherGroup, stateGroups } from '../model/states.ts';
 import { HullGauge } from '../overview/gauge.tsx';
 import { formatRoute } from '../route.ts';
 import { occupancyOf } from './occupancy.ts';
@@ -185,6 +185,7 @@ export const SpacePage = ({ id }: { readonly id: string }) => {
             failed_searches: [],
           },
         };
+  const other = otherGroup(space.by_state);
   const occupancy = occupancyOf(history, now, s, space.capacity, value);
   const promised = d.remedies.find((r) => r.code === 'multiplexing')?.effect?.forecast.plateau_used;
   const shareable = Math.max(1, Math.round(promised ?? Math.min(32, Math.max(1, s.load.live))));
@@ -194,7 +195,7 @@ export const SpacePage = ({ id }: { readonly id: string }) => {
         <a href={formatRoute({ page: 'overview' })}>← Overview</a>
         <h1>{nameOf(space)}</h1>
         <p class="row">
-          <SeverityTag of={nearness(space)} />
+          <SeverityTag of={gravity(space, d.findings)} />
           {kindOf(space).short !== '' && <span class="tag">{kindOf(space).short}</span>}
           {space.label !== null && <span>{space.label}</span>}
           <span class="quiet">in {space.namespace}</span>
@@ -245,12 +246,13 @@ export const SpacePage = ({ id }: { readonly id: string }) => {
           now={now}
           capacity={space.capacity}
           wall={wall}
+          other={other.group}
           triedCapacity={then.capacity === space.capacity ? null : then.capacity}
         />
         <ul class="legend">
           {[
             ['established', 'established'],
-            ['closing', 'other live states'],
+            [other.group, `${other.name} and other live states`],
             ['time_wait', 'TIME_WAIT'],
           ].map(([of, words]) => (
             <li key={of}>
