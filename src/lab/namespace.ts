@@ -1,7 +1,6 @@
 /** A network namespace of a run: made, wired, set and entered with iproute2, as an administrator would. */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { promisify } from 'node:util';
-import { removeNamespace } from './leftovers.ts';
 
 const run = promisify(execFile);
 const ip = (...args: string[]): Promise<unknown> => run('ip', args);
@@ -62,9 +61,5 @@ export class LabNamespace {
   /** Starts a program; the kernel ends it when this process dies, however that happens. */
   spawn(program: string, args: readonly string[], env: NodeJS.ProcessEnv): ChildProcess {
     return spawn('setpriv', ['--pdeathsig', 'KILL', 'ip', 'netns', 'exec', this.name, program, ...args], { stdio: 'pipe', env });
-  }
-
-  remove(): Promise<void> {
-    return removeNamespace(this.name);
   }
 }

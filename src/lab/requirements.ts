@@ -12,7 +12,7 @@ const packages = {
   conntrack: 'conntrack',
   tcpdump: 'tcpdump',
   haproxy: 'haproxy',
-  nginx: 'nginx-light',
+  nginx: 'nginx',
 } as const;
 export type ProgramName = keyof typeof packages;
 

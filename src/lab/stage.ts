@@ -7,6 +7,7 @@ import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Told } from '../core/experiment.ts';
+import { removeNamespace } from './leftovers.ts';
 import { LabNamespace } from './namespace.ts';
 import { Program } from './program.ts';
 import { searchPath } from './requirements.ts';
@@ -53,13 +54,22 @@ export interface DoctorReading {
   }[];
 }
 
+/** The fields of `plimsoll.capture/1` that scenarios read. */
+export interface CaptureReading {
+  readonly handshakes: { readonly tried: number; readonly answered: number; readonly reset: number; readonly ignored: number };
+  readonly findings: Told['findings'];
+}
+
+/** Kinds of findings of a capture that are told. */
+const TOLD = 3;
+
 export class Stage {
   /** What it is doing, in words. */
   doing = 'asking plimsoll plan';
   /** Configurations, logs and captures of this run. */
   readonly folder: string;
   private readonly options: StageOptions;
-  private readonly namespaces: LabNamespace[] = [];
+  private readonly names: string[] = [];
   private readonly programs: Program[] = [];
 
   constructor(options: StageOptions) {
@@ -82,13 +92,15 @@ export class Stage {
 
   /** The namespaces made so far, for --keep. */
   get namespaceNames(): readonly string[] {
-    return this.namespaces.map((ns) => ns.name);
+    return this.names;
   }
 
   async namespace(role: string, sysctls: Readonly<Record<string, string | number>> = {}): Promise<LabNamespace> {
     this.check();
-    const ns = await LabNamespace.make(nameFor(this.options.identity, role), role);
-    this.namespaces.push(ns);
+    const name = nameFor(this.options.identity, role);
+    // Before it is made: an interruption in the middle must not lose it.
+    this.names.push(name);
+    const ns = await LabNamespace.make(name, role);
     await ns.set(sysctls);
     return ns;
   }
@@ -125,10 +137,9 @@ export class Stage {
   /** Runs `plimsoll WORDS --json` to its end, in `ns` or here; the document. Exit codes up to 3 are answers. */
   async own<T>(ns: LabNamespace | null, words: readonly string[]): Promise<T> {
     const [program, ...args] = this.options.own;
-    const command = [...args, ...words, '--json'];
-    const { code, stdout, stderr } = await (ns === null
-      ? this.run(program, command)
-      : this.run('ip', ['netns', 'exec', ns.name, program, ...command]));
+    const command = [program, ...args, ...words, '--json'];
+    const inside = ns === null ? [] : ['ip', 'netns', 'exec', ns.name];
+    const { code, stdout, stderr } = await this.run('setpriv', ['--pdeathsig', 'KILL', ...inside, ...command]);
     if (code > 3) throw new Error(`plimsoll ${words.join(' ')} exited ${code}: ${stderr.trim()}`);
     return JSON.parse(stdout) as T;
   }
@@ -152,6 +163,29 @@ export class Stage {
       remedies: report.remedies.map((r) => r.title),
       report,
     };
+  }
+
+  /** What `plimsoll explain` says of a capture. */
+  async explain(file: string, when: string): Promise<Told & { readonly capture: CaptureReading }> {
+    const capture = await this.own<CaptureReading>(null, ['explain', file]);
+    // It has one for each destination and each way a handshake went: the first of a kind is the weightiest.
+    const kinds = capture.findings.filter((f, i, all) => all.findIndex((g) => g.code === f.code) === i);
+    return {
+      where: 'capture',
+      when,
+      command: 'plimsoll explain',
+      findings: kinds.slice(0, TOLD).map(({ code, severity, title, text }) => ({ code, severity, title, text })),
+      remedies: [],
+      capture,
+    };
+  }
+
+  /** Starts tcpdump on `device` of `ns`; resolves when it captures.  */
+  async capture(ns: LabNamespace, device: string, name: string): Promise<{ readonly file: string; readonly end: () => Promise<void> }> {
+    const file = join(this.folder, name);
+    const tcpdump = this.start(ns, 'tcpdump', 'tcpdump', ['-i', device, '-s', '128', '-U', '-Z', 'root', '-w', file, 'tcp']);
+    await this.until('tcpdump to listen', () => tcpdump.count(/listening on/) > 0);
+    return { file, end: () => tcpdump.end('SIGINT') };
   }
 
   /** Waits until `probe` answers something other than null, undefined or false. Throws after `within` seconds. */
@@ -201,7 +235,7 @@ export class Stage {
   async end(): Promise<void> {
     await Promise.all(this.programs.map((p) => p.end('SIGKILL')));
     if (this.options.identity.kept) return;
-    await Promise.all(this.namespaces.map((ns) => ns.remove()));
+    await Promise.all(this.names.map(removeNamespace));
     rmSync(this.folder, { recursive: true, force: true });
   }
 

@@ -1,6 +1,4 @@
 /** A backend that resets SYNs on connections it still holds: healthy servers look down. */
-import { join } from 'node:path';
-import type { Told } from '../../core/experiment.ts';
 import type { LabNamespace } from '../namespace.ts';
 import type { PlanReading, Scale, Scenario } from '../scenario.ts';
 import type { Stage } from '../stage.ts';
@@ -65,11 +63,6 @@ const leaveHeld = async (stage: Stage, hosts: ThreeHosts): Promise<number> => {
   return count;
 };
 
-interface CaptureReading {
-  readonly handshakes: { readonly tried: number; readonly answered: number; readonly reset: number; readonly ignored: number };
-  readonly findings: Told['findings'];
-}
-
 /** The balancer's file: the same ports, checked as often. */
 const configuration = `version: 1
 virtual_services: [{ name: web, listen: "${FRONT}:8081", application_profile: http, pool: web }]
@@ -90,9 +83,7 @@ const run = async (stage: Stage, scale: Scale) => {
   await startBox(hosts.servers);
   const servers = await stage.peer(hosts.servers, 'server', { listen: endpoints });
   await servers.ask({ do: 'hold', on: true });
-  const file = join(stage.folder, 'collision.pcap');
-  const tcpdump = stage.start(hosts.proxy, 'tcpdump', 'tcpdump', ['-i', 'eth0', '-s', '128', '-U', '-Z', 'root', '-w', file, 'tcp']);
-  await stage.until('tcpdump to listen', () => tcpdump.count(/listening on/) > 0);
+  const capturing = await stage.capture(hosts.proxy, 'eth0', 'collision.pcap');
   stage.step(`leaving connections, half of them half-closed, on ${PORTS / 2} of ${PORTS} source ports`);
   const stale = await leaveHeld(stage, hosts);
   await servers.ask({ do: 'hold', on: false });
@@ -114,10 +105,10 @@ ${endpoints.map((e, i) => `  server ${'ab'[i]} ${e} source ${PROXY}:${LOW}-${HIG
   const told = await stage.askDoctor(hosts.proxy, 'while SYNs are being reset');
   await haproxy.end();
   const flaps = downs(haproxy);
-  await tcpdump.end('SIGINT');
+  await capturing.end();
   const resets = await resetsOf(hosts.servers);
   stage.step('explaining the capture');
-  const capture = await stage.own<CaptureReading>(null, ['explain', file]);
+  const explained = await stage.explain(capturing.file, "taken on the proxy's side while HAProxy ran");
 
   stage.step('after: plimsoll balance with the same ports, which tries a second port before it judges');
   const balancer = await Balancer.start(stage, hosts.proxy, 8081, configuration);
@@ -129,7 +120,7 @@ ${endpoints.map((e, i) => `  server ${'ab'[i]} ${e} source ${PROXY}:${LOW}-${HIG
   const later = (await resetsOf(hosts.servers)) - resets;
   await servers.end();
 
-  const { tried, reset } = capture.handshakes;
+  const { tried, reset } = explained.capture.handshakes;
   // The connections that were left there count among the handshakes of the capture.
   const share = (100 * reset) / (tried - stale);
   const sum = (of: (m: (typeof monitors)[number]) => number): number => monitors.reduce((all, m) => all + of(m), 0);
@@ -147,16 +138,7 @@ ${endpoints.map((e, i) => `  server ${'ab'[i]} ${e} source ${PROXY}:${LOW}-${HIG
         { what: 'collisions recognised as such', unit: '', values: [0, collisions] },
       ],
     },
-    told: [
-      {
-        where: 'capture',
-        when: `of ${tried} handshakes, taken on the proxy's side`,
-        command: 'plimsoll explain',
-        findings: capture.findings.slice(0, 4).map(({ code, severity, title, text }) => ({ code, severity, title, text })),
-        remedies: [],
-      },
-      told,
-    ],
+    told: [explained, told],
     lessons: [
       `The box still held ${stale} connections that this side had forgotten. Every SYN from one of their ports was answered with RST, ${resets} in all, and to HAProxy that is a server that refuses: it took two healthy servers out of service ${flaps} times.`,
       `A closed port and a collision give the same errno. The balancer tries once more from another port: ${collisions} collisions recognised, ${mistaken} servers taken out of service, ${failed(mended)} of ${mended.scheduled} requests lost.`,

@@ -12,9 +12,19 @@ export interface LoadReading {
   readonly errors: Readonly<Record<string, number>>;
 }
 
-/** A connection for each request, `rate` a second for `seconds`. Whoever runs into a wall is waited for. */
-export const shortConnections = (stage: Stage, ns: LabNamespace, url: string, rate: number, seconds: number): Promise<LoadReading> =>
-  stage.own(ns, ['load', url, '--rate', `${rate}/s`, '--duration', `${seconds}s`, '--requests-per-connection', '1', '--timeout', '20s']);
+/** A connection for each request, `rate` a second for `seconds`; whoever got no answer after `timeout` seconds has failed. */
+export const shortConnections = (
+  stage: Stage,
+  ns: LabNamespace,
+  url: string,
+  rate: number,
+  seconds: number,
+  timeout = 20,
+): Promise<LoadReading> =>
+  stage.own(ns, [
+    ...['load', url, '--rate', `${rate}/s`, '--duration', `${seconds}s`],
+    ...['--requests-per-connection', '1', '--timeout', `${timeout}s`],
+  ]);
 
 /** Requests that were not answered. */
 export const failed = (load: LoadReading): number => load.scheduled - load.ok;
