@@ -177,6 +177,7 @@ const bindSpaces = (context: Context): MeasuredSpace[] => {
   const { groups, sample } = context.view;
   const { table } = groups;
   const { portRange } = sample.settings;
+  if (sample.probe.blocked.count(portRange) === 0) return [];
   const sources = new Map<number, SocketGroup[]>();
   for (const group of groups.outbound.slice(0, CANDIDATES)) {
     for (let i = group.start; i < group.end; i++) {

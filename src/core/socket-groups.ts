@@ -40,6 +40,8 @@ const hash = (local: number, remote: number, port: number): number => {
   return h >>> 0;
 };
 
+const INBOUND = 0x10000;
+
 /** How a listening port takes connections: on every address, on every IPv6 address, on some addresses. */
 const ANY = 1;
 const ANY_V6 = 2;
@@ -83,69 +85,84 @@ export const groupSockets = (table: SocketTable): SocketGroups => {
 
   const connected = new PortSet();
   const groupOf = new Int32Array(count).fill(-1);
-  const keys: { local: number; remote: number; port: number; inbound: boolean; size: number }[] = [];
+  // The groups' keys as columns: comparing numbers side by side is most of the work here.
+  let room = 512;
+  let keyLocal = new Uint32Array(room);
+  let keyRemote = new Uint32Array(room);
+  /** The port, and above its 16 bits whether the group is inbound. */
+  let keyPort = new Uint32Array(room);
+  let sizes = new Uint32Array(room);
+  let groupCount = 0;
   let slots = new Int32Array(1024).fill(-1);
   let mask = slots.length - 1;
-  let last = -1;
+  const grow = (): void => {
+    room *= 4;
+    const bigger = (column: Uint32Array<ArrayBuffer>): Uint32Array<ArrayBuffer> => {
+      const empty = new Uint32Array(room);
+      empty.set(column);
+      return empty;
+    };
+    keyLocal = bigger(keyLocal);
+    keyRemote = bigger(keyRemote);
+    keyPort = bigger(keyPort);
+    sizes = bigger(sizes);
+    slots = new Int32Array(2 * room).fill(-1);
+    mask = slots.length - 1;
+    for (let g = 0; g < groupCount; g++) {
+      let at = hash(keyLocal[g]!, keyRemote[g]!, keyPort[g]!) & mask;
+      while (slots[at]! >= 0) at = (at + 1) & mask;
+      slots[at] = g;
+    }
+  };
   for (let row = 0; row < count; row++) {
     const s = state[row]!;
     if (s === TcpState.listen || s === TcpState.close || s === TcpState.boundInactive) continue;
     const port = localPort[row]!;
     connected.add(port);
     const l = local[row]!;
-    const inbound = isInbound(row, port, l);
-    const keyPort = inbound ? port : remotePort[row]!;
     const r = remote[row]!;
-    // Neighbours in the kernel's table often belong together.
-    if (last >= 0) {
-      const k = keys[last]!;
-      if (k.local === l && k.remote === r && k.port === keyPort && k.inbound === inbound) {
-        k.size++;
-        groupOf[row] = last;
-        continue;
-      }
-    }
-    let slot = (hash(l, r, keyPort) + (inbound ? 1 : 0)) & mask;
-    for (;;) {
-      const g = slots[slot]!;
-      if (g < 0) {
-        slots[slot] = last = keys.length;
-        keys.push({ local: l, remote: r, port: keyPort, inbound, size: 1 });
-        break;
-      }
-      const k = keys[g]!;
-      if (k.local === l && k.remote === r && k.port === keyPort && k.inbound === inbound) {
-        k.size++;
-        last = g;
-        break;
-      }
+    const p = isInbound(row, port, l) ? port | INBOUND : remotePort[row]!;
+    let slot = hash(l, r, p) & mask;
+    let g = slots[slot]!;
+    while (g >= 0 && (keyPort[g] !== p || keyRemote[g] !== r || keyLocal[g] !== l)) {
       slot = (slot + 1) & mask;
+      g = slots[slot]!;
     }
-    groupOf[row] = last;
-    if (keys.length * 2 > slots.length) {
-      slots = new Int32Array(slots.length * 4).fill(-1);
-      mask = slots.length - 1;
-      keys.forEach((k, g) => {
-        let at = (hash(k.local, k.remote, k.port) + (k.inbound ? 1 : 0)) & mask;
-        while (slots[at]! >= 0) at = (at + 1) & mask;
-        slots[at] = g;
-      });
+    if (g < 0) {
+      if (groupCount === room) {
+        grow();
+        slot = hash(l, r, p) & mask;
+        while (slots[slot]! >= 0) slot = (slot + 1) & mask;
+      }
+      g = groupCount++;
+      slots[slot] = g;
+      keyLocal[g] = l;
+      keyRemote[g] = r;
+      keyPort[g] = p;
     }
+    sizes[g]!++;
+    groupOf[row] = g;
   }
 
   // Counting sort: each group's rows side by side.
-  const starts = new Uint32Array(keys.length + 1);
-  keys.forEach((k, g) => {
-    starts[g + 1] = starts[g]! + k.size;
-  });
-  const next = starts.slice(0, keys.length);
-  const rows = new Uint32Array(starts[keys.length]!);
+  const starts = new Uint32Array(groupCount + 1);
+  for (let g = 0; g < groupCount; g++) starts[g + 1] = starts[g]! + sizes[g]!;
+  const next = starts.slice(0, groupCount);
+  const rows = new Uint32Array(starts[groupCount]!);
   for (let row = 0; row < count; row++) {
     const g = groupOf[row]!;
     if (g >= 0) rows[next[g]!++] = row;
   }
-  const groups = keys.map(
-    (k, g): SocketGroup => ({ local: k.local, remote: k.remote, port: k.port, inbound: k.inbound, start: starts[g]!, end: starts[g + 1]! }),
+  const groups = Array.from(
+    { length: groupCount },
+    (_, g): SocketGroup => ({
+      local: keyLocal[g]!,
+      remote: keyRemote[g]!,
+      port: keyPort[g]! & 0xffff,
+      inbound: keyPort[g]! >= INBOUND,
+      start: starts[g]!,
+      end: starts[g + 1]!,
+    }),
   );
   const bySize = (a: SocketGroup, b: SocketGroup): number => b.end - b.start - (a.end - a.start);
   return {

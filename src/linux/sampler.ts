@@ -178,11 +178,15 @@ export class Sampler {
     return PortWatch.start(this.c, this.root);
   }
 
-  /** The processes that hold the sockets of `spaces`, by space id, most sockets first. */
-  owners(spaces: readonly MeasuredSpace[]): {
+  /** The processes that hold the sockets of `spaces`, by space id, most sockets first. Looks for at most `budget` milliseconds. */
+  owners(
+    spaces: readonly MeasuredSpace[],
+    budget = Number.POSITIVE_INFINITY,
+  ): {
     readonly bySpace: ReadonlyMap<string, readonly OwnerShare[]>;
     readonly report: SensorReport;
   } {
+    const deadline = performance.now() + budget;
     const reports = new Reports();
     const bySpace = new Map<string, readonly OwnerShare[]>();
     const views = new Set(spaces.map((s) => s.view));
@@ -193,7 +197,7 @@ export class Sampler {
       for (const { members } of mine) for (const g of members) for (let i = g.start; i < g.end; i++) inodes.add(table.inode[rows[i]!]!);
       inodes.delete(0);
       const owners = reports.measure('owners', () => {
-        const found = findOwners(this.root, inodes, view.sample.id);
+        const found = findOwners(this.root, inodes, view.sample.id, () => performance.now() > deadline);
         return { value: found.owners, reading: found.reading };
       });
       for (const { space, members } of mine) {

@@ -6,6 +6,8 @@ import type { Sampler } from '../../linux/sampler.ts';
 
 /** New spaces are looked up before their turn, but not more often than this, in seconds. */
 const NEW_EVERY = 5;
+/** Milliseconds it may take, where it is done again and again. The processes that hold most sockets are looked at first. */
+const BUDGET = 150;
 
 export class Holders {
   private known = new Map<string, readonly OwnerShare[]>();
@@ -28,12 +30,12 @@ export class Holders {
     const all = now - this.readAll >= this.every;
     const fresh = spaces.filter((m) => m.members.length > 0 && !this.known.has(m.space.id));
     if (all) {
-      const { bySpace, report } = sampler.owners(spaces);
+      const { bySpace, report } = sampler.owners(spaces, this.every === 0 ? undefined : BUDGET);
       this.known = new Map(bySpace);
       this.report = report;
       this.readAll = now;
     } else if (fresh.length > 0 && now - this.readNew >= NEW_EVERY) {
-      const { bySpace, report } = sampler.owners(fresh);
+      const { bySpace, report } = sampler.owners(fresh, BUDGET / 2);
       for (const [id, shares] of bySpace) this.known.set(id, shares);
       if (report.status !== 'ok') this.report = report;
       this.readNew = now;

@@ -56,7 +56,7 @@ export interface Observation {
   readonly looks: Looks;
   /** The port searches that failed since the look before; `diagnosis` counts those of the last seconds. Null: not watched. */
   readonly failedSearches: readonly FailedSearch[] | null;
-  /** What the tick took: seconds of the clock spent working, and of CPU. */
+  /** What the tick took: seconds spent looking, and of CPU the whole process had from its begin to its end. */
   readonly cost: { readonly seconds: number; readonly cpuSeconds: number };
   /** Seconds between looks now, where they take too long for the interval asked for; else null. */
   readonly slowedTo: number | null;
@@ -133,16 +133,13 @@ export class Observer {
       this.watching = new Watching(interval > 0 ? sampler.watch() : null, window, started);
     }
     let seconds = 0;
-    let cpuSeconds = 0;
+    const cpu = process.cpuUsage();
     const work = <T>(todo: () => T): T => {
       const from = clock();
-      const usage = process.cpuUsage();
       try {
         return todo();
       } finally {
         seconds += clock() - from;
-        const { user, system } = process.cpuUsage(usage);
-        cpuSeconds += (user + system) / 1e6;
       }
     };
 
@@ -166,6 +163,7 @@ export class Observer {
     const takenAt = Date.now();
     const { looks, measured, diagnosis, failedSearches } = work(() => this.judge(before, after, reports, ledgers, takenAt));
     this.pace.note(seconds);
+    const { user, system } = process.cpuUsage(cpu);
     return {
       takenAt,
       interval: diagnosis.interval,
@@ -173,7 +171,7 @@ export class Observer {
       measured,
       looks,
       failedSearches,
-      cost: { seconds, cpuSeconds },
+      cost: { seconds, cpuSeconds: (user + system) / 1e6 },
       slowedTo: this.pace.slowedTo,
     };
   }

@@ -6,8 +6,8 @@ export const MOST_SHARE = 0.2;
 const QUICK_SHARE = 0.1;
 /** Never slower than this, in seconds, or than ten times what was asked for. */
 const SLOWEST = 60;
-/** One slow look among three is somebody else's doing. */
-const REMEMBERED = 3;
+/** A slow look or two among five are somebody else's doing. */
+const REMEMBERED = 5;
 
 const median = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]!;
 
