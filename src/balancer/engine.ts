@@ -190,6 +190,8 @@ export type EventKind =
   | 'address_drained'
   | 'ports_warning'
   | 'accept_paused'
+  | 'access_log_failed'
+  | 'access_log_recovered'
   | 'worker_started'
   | 'worker_died';
 

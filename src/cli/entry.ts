@@ -1,14 +1,19 @@
 /** The executable: makes the Shell from the real process, runs `main`, leaves with its exit code. */
 import { isatty } from 'node:tty';
+import { PlimsollError } from '../core/errors.ts';
 import { openFullScreen } from './full-screen.ts';
 import { main } from './main.ts';
 import type { Output, Shell } from './shell.ts';
 
 // Piped into `head`, the reader goes first, and a terminal may be closed (EIO): that is no error of ours.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code === 'EPIPE' || error.code === 'EIO') process.exit(0);
-  throw error;
+process.stdout.on('error', (cause: NodeJS.ErrnoException) => {
+  if (cause.code === 'EPIPE' || cause.code === 'EIO') process.exit(0);
+  const error = new PlimsollError('unwritable', { path: 'standard output', reason: cause.code ?? cause.message }, { cause });
+  process.stderr.write(`plimsoll: ${error.message}\n  ${error.hint}\n`);
+  process.exit(error.exit);
 });
+// Whoever read the events has gone, or the disk is full: a balancer goes on serving, and nobody is left to tell.
+process.stderr.on('error', () => {});
 
 const output = (stream: NodeJS.WriteStream): Output => ({
   write: (text) => void stream.write(text),

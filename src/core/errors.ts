@@ -61,7 +61,7 @@ const catalogue = {
     exit: 77,
     fault: 'user',
     message: 'cannot write {path}: {reason}',
-    hint: 'name another path, or check who owns that folder',
+    hint: 'name another path, or check who owns that folder and whether the disk is full',
   },
 
   // --- the host ---

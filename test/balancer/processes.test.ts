@@ -1,5 +1,5 @@
 /** The program itself, as processes on loopback: reload, workers and their deaths, control socket, users, memory. */
-import { execFileSync, spawn } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import { tmpdir } from 'node:os';
@@ -354,6 +354,58 @@ describe('configuration while it runs', () => {
     // Of the socket's group, so that it may connect and look, but not change.
     const group = execFileSync('id', ['-g', 'nobody'], { encoding: 'utf8' }).trim();
     expect(await as('1', group)).toBe(77);
+  });
+});
+
+describe('the access log', () => {
+  const get = async (port: number): Promise<number> => (await fetch(`http://127.0.0.1:${port}/x`)).status;
+
+  kernelTest.each([['1'], ['2']])('is opened as root and belongs to the user it runs as, with %s workers', async (workers) => {
+    const backend = await counted();
+    const port = await freePort();
+    const log = join(folder, `${port}.log`);
+    const yaml = service(port, [backend.port]).replace('version: 1', 'version: 1\nuser: nobody');
+    execFileSync('chmod', ['755', folder]);
+    const balancer = await start(yaml, '--workers', workers, '--access-log', log);
+    expect(await get(port)).toBe(200);
+    await until('a line in the log', () => /"target":"\/x"/.test(readFileSync(log, 'utf8')));
+    expect((await balancer.state()).events.filter((e) => e.kind === 'worker_died')).toEqual([]);
+  });
+
+  kernelTest('that the user cannot write is refused at the start', async () => {
+    const port = await freePort();
+    const closed = mkdtempSync(join(folder, 'closed-'));
+    await expect(
+      start(service(port, [1]).replace('version: 1', 'version: 1\nuser: nobody'), '--access-log', join(closed, 'access.log')),
+    ).rejects.toThrow(/cannot write .*access\.log: EACCES/);
+  });
+
+  test.each([['1'], ['2']])('on a full disk costs its lines and nothing else, with %s workers', async (workers) => {
+    const backend = await counted();
+    const port = await freePort();
+    const balancer = await start(service(port, [backend.port]), '--workers', workers, '--access-log', '/dev/full');
+    for (let i = 0; i < 10; i++) expect(await get(port)).toBe(200);
+    await balancer.process.said(/access_log_failed balancer cause=local: cannot write the access log: ENOSPC/);
+    expect(await get(port)).toBe(200);
+    const { events } = await balancer.state();
+    expect(events.filter((e) => e.kind === 'access_log_failed').length).toBeLessThanOrEqual(Number(workers));
+    expect(events.filter((e) => e.kind === 'worker_died')).toEqual([]);
+  });
+});
+
+describe('its own output', () => {
+  test('standard output on a full disk is an error with a code, not a verdict', () => {
+    const run = spawnSync('sh', ['-c', 'exec "$0" "$1" plan --rate 1/s > /dev/full', process.execPath, program], { encoding: 'utf8' });
+    expect(run).toMatchObject({ status: 77, stderr: expect.stringMatching(/^plimsoll: cannot write standard output: ENOSPC\n {2}name/) });
+  });
+
+  test('goes on serving when nobody reads its events any more', async () => {
+    const backend = await counted();
+    const port = await freePort();
+    const balancer = await start(service(port, [backend.port]));
+    balancer.process.child.stderr!.destroy();
+    for (let i = 0; i < 3; i++) await ask(balancer.socket, { request: 'reload' });
+    expect((await fetch(`http://127.0.0.1:${port}/x`)).status).toBe(200);
   });
 });
 

@@ -26,12 +26,16 @@ export interface AccessEntry {
 const mostWaiting = 1 << 20;
 
 export class AccessLog {
+  /** Lines that were not written. */
   dropped = 0;
+  /** Told when writing begins to fail, with the reason, and with null when it works again. */
+  onTrouble: (reason: string | null) => void = () => {};
   private lines = '';
   private scheduled = false;
+  private failing = false;
   private readonly write: (text: string) => void;
 
-  /** `write` takes whole lines. */
+  /** `write` takes whole lines. What it throws costs those lines and nothing else. */
   constructor(write: (text: string) => void) {
     this.write = write;
   }
@@ -51,7 +55,16 @@ export class AccessLog {
     this.scheduled = false;
     const lines = this.lines;
     this.lines = '';
-    if (lines !== '') this.write(lines);
+    if (lines === '') return;
+    try {
+      this.write(lines);
+      if (this.failing) this.onTrouble(null);
+      this.failing = false;
+    } catch (error) {
+      this.dropped += lines.split('\n').length - 1;
+      if (!this.failing) this.onTrouble((error as NodeJS.ErrnoException).code ?? String(error));
+      this.failing = true;
+    }
   }
 }
 

@@ -76,6 +76,14 @@ export class EmbeddedEngine {
   constructor(options: EngineOptions = {}) {
     this.options = options;
     this.events = new Events(options.announce ?? (() => {}));
+    const log = options.accessLog ?? null;
+    if (log !== null) {
+      log.onTrouble = (reason) => {
+        if (reason === null) this.events.add('access_log_recovered', 'balancer', null, `written again; ${log.dropped} lines are lost`);
+        else
+          this.events.add('access_log_failed', 'balancer', 'local', `cannot write the access log: ${reason}; requests are served without`);
+      };
+    }
     this.stopClock = this.clock.onTick((now) => this.tick(now));
   }
 

@@ -5,6 +5,7 @@
  * root comes later, so a reload that needs it is refused with the reason.
  */
 import { execFileSync } from 'node:child_process';
+import { accessSync, chownSync, constants, statSync } from 'node:fs';
 import { isLoopback } from '../../core/address.ts';
 import { PlimsollError } from '../../core/errors.ts';
 import { hostWarnings } from '../configuration/host.ts';
@@ -22,6 +23,8 @@ export interface RunOptions {
   readonly grace: number;
   readonly host: HostServices;
   readonly front: Front;
+  /** Files that are written while it runs: the user that is dropped to is made their owner, as nginx does. */
+  readonly writes: readonly string[];
   readonly interrupted: AbortSignal;
   /** Calls back at every SIGHUP. */
   readonly onHangup: (listener: () => void) => void;
@@ -104,7 +107,11 @@ export const runBalancer = async (options: RunOptions): Promise<void> => {
   try {
     control = await openControl({ path: options.socketPath, answer, peerUser: host.peerUser, owner });
     await front.apply(configuration);
-    if (owner !== null) become(configuration.user!, owner);
+    if (owner !== null) {
+      handOver(options.writes, owner);
+      become(configuration.user!, owner);
+    }
+    mayWrite(options.writes);
     await front.serve();
     adopt(configuration);
     front.note('started', file);
@@ -121,7 +128,7 @@ export const runBalancer = async (options: RunOptions): Promise<void> => {
 };
 
 /** The ids of `user` as id(1) knows them, whatever name service the host uses. Null if there is nobody to become. */
-const resolveUser = (user: string | null): { readonly uid: number; readonly gid: number } | null => {
+const resolveUser = (user: string | null): Ids | null => {
   if (user === null || process.geteuid?.() !== 0) return null;
   const id = (which: '-u' | '-g'): number =>
     Number(execFileSync('id', [which, '--', user], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] }));
@@ -132,8 +139,29 @@ const resolveUser = (user: string | null): { readonly uid: number; readonly gid:
   }
 };
 
+interface Ids {
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/** Devices and pipes stay whose they are. */
+const handOver = (files: readonly string[], owner: Ids): void => {
+  for (const file of files) if (statSync(file).isFile()) chownSync(file, owner.uid, owner.gid);
+};
+
+/** Throws for a file that this user cannot write: better at the start than at the first request. */
+const mayWrite = (files: readonly string[]): void => {
+  for (const file of files) {
+    try {
+      accessSync(file, constants.W_OK);
+    } catch (cause) {
+      throw new PlimsollError('unwritable', { path: file, reason: (cause as NodeJS.ErrnoException).code ?? String(cause) }, { cause });
+    }
+  }
+};
+
 /** For good: groups, group, user, in the only order that works. */
-const become = (user: string, owner: { readonly uid: number; readonly gid: number }): void => {
+const become = (user: string, owner: Ids): void => {
   try {
     (process as unknown as { initgroups(user: string, group: number): void }).initgroups(user, owner.gid);
     process.setgid!(owner.gid);

@@ -13,7 +13,15 @@ import type { FromWorker, ToWorker } from './messages.ts';
 /** Seconds for requests to finish when the parent is gone without a word. */
 const orphanGrace = 5;
 /** What only a worker can notice; the rest the parent has said already. */
-const ownKinds: ReadonlySet<EventKind> = new Set(['ports_short', 'ports_recovered', 'address_absent', 'ports_warning', 'accept_paused']);
+const ownKinds: ReadonlySet<EventKind> = new Set([
+  'ports_short',
+  'ports_recovered',
+  'address_absent',
+  'ports_warning',
+  'accept_paused',
+  'access_log_failed',
+  'access_log_recovered',
+]);
 /** Free ports beyond these are returned: others may need them. */
 const spare = 64;
 

@@ -85,6 +85,7 @@ const run = async (given: Given, shell: Shell): Promise<number> => {
     grace,
     host,
     front,
+    writes: logTarget === null || logTarget === '-' ? [] : [logTarget],
     interrupted: shell.interrupted,
     onHangup: shell.onHangup ?? (() => {}),
     ready: (c) =>
