@@ -9,6 +9,7 @@ const SOCK_NONBLOCK_CLOEXEC = 0o2004000;
 const SOL_SOCKET = 1;
 const SO_REUSEADDR = 2;
 const SO_PEERCRED = 17;
+const SO_SNDBUF = 7;
 
 const failed = (c: Ffi, syscall: string, address: string, port: number): NodeJS.ErrnoException => {
   const code = errnoName(c.errno());
@@ -39,4 +40,14 @@ export const peerUser = (c: Ffi, descriptor: number): number | null => {
   const credentials = Buffer.alloc(12);
   const length = Buffer.from([12, 0, 0, 0]);
   return c.getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, credentials, length) < 0 ? null : credentials.readUInt32LE(4);
+};
+
+/**
+ * Bounds what the kernel keeps for whoever connects to a listener and reads slowly: accepted sockets inherit it, and it ends the
+ * growth up to tcp_wmem's 4 MB. The kernel doubles `bytes` for its own bookkeeping (socket(7)).
+ */
+export const boundSendBuffers = (c: Ffi, listener: number, bytes: number): void => {
+  const value = Buffer.alloc(4);
+  value.writeInt32LE(bytes);
+  c.setsockopt(listener, SOL_SOCKET, SO_SNDBUF, value, 4);
 };

@@ -1,10 +1,11 @@
 /** The agent's HTTP side from its first listener to its last answer. Loaded when it is needed: hono and zod take time to start. */
 import { readdirSync, readFileSync } from 'node:fs';
-import type { IncomingMessage } from 'node:http';
 import { createSecureContext } from 'node:tls';
 import { formatEndpoint, isLoopback } from '../../core/address.ts';
 import { PlimsollError } from '../../core/errors.ts';
+import { ffi } from '../../linux/ffi.ts';
 import { listenerHolder } from '../../linux/listener-holder.ts';
+import { boundSendBuffers, peerUser } from '../../linux/listening.ts';
 import { listenOnSocket } from '../../linux/runtime-socket.ts';
 import type { AgentView } from '../view.ts';
 import { Access, type Peer } from './access.ts';
@@ -23,8 +24,6 @@ export interface HttpOptions {
   readonly tls: { readonly cert: string; readonly key: string } | null;
   /** The agent's unix socket. */
   readonly socket: string;
-  /** The user at the other end of a unix socket, where the kernel can be asked. */
-  readonly peerUser: ((descriptor: number) => number | null) | null;
   /** The folder of the dashboard's files. */
   readonly assets: string;
   /** Told of our own bugs, one line. */
@@ -41,6 +40,8 @@ export interface Listening {
   close(): Promise<void>;
 }
 
+/** Bytes the kernel keeps for one who reads slowly, before it doubles them: enough for an answer on its way over a slow path. */
+const SEND_BUFFER = 128 * 1024;
 /** Seconds that answers under way have at the end. */
 const GRACE = 2;
 
@@ -61,8 +62,8 @@ const readTls = (files: { readonly cert: string; readonly key: string }): Tls =>
   return tls;
 };
 
-const descriptorOf = (incoming: IncomingMessage): number =>
-  (incoming.socket as unknown as { readonly _handle?: { readonly fd?: number } })._handle?.fd ?? -1;
+/** Of a socket or a server; Node does not tell it otherwise. */
+const descriptorOf = (handle: object): number => (handle as { readonly _handle?: { readonly fd?: number } })._handle?.fd ?? -1;
 
 const processUse = (): ProcessUse => {
   const { user, system } = process.cpuUsage();
@@ -78,7 +79,8 @@ const processUse = (): ProcessUse => {
 
 /** Starts listening. Throws agent_running, agent_port_taken, listen_failed, tls_unusable, unwritable. */
 export const startHttp = async (options: HttpOptions): Promise<Listening> => {
-  const { view, listen, peerUser } = options;
+  const { view, listen } = options;
+  const c = ffi();
   const limits = options.limits ?? defaultLimits;
   const tls = options.tls === null ? null : readTls(options.tls);
   const scheme = tls === null ? 'http' : 'https';
@@ -107,7 +109,7 @@ export const startHttp = async (options: HttpOptions): Promise<Listening> => {
       const address = incoming.socket.remoteAddress;
       // A closed TCP connection has no address either; nobody gets that answer.
       if (address !== undefined || incoming.socket.localAddress !== undefined) return { address: address ?? '?', user: null };
-      return { address: null, user: peerUser?.(descriptorOf(incoming)) ?? null };
+      return { address: null, user: c.status === 'ok' ? peerUser(c.value, descriptorOf(incoming.socket)) : null };
     },
     onAnswer: (status) => {
       const kind = `${Math.floor(status / 100)}xx`;
@@ -133,6 +135,7 @@ export const startHttp = async (options: HttpOptions): Promise<Listening> => {
     await closeServer(overSocket, 0);
     throw error;
   }
+  if (c.status === 'ok') boundSendBuffers(c.value, descriptorOf(overTcp), SEND_BUFFER);
   return {
     url: `${scheme}://${formatEndpoint(listen.host, port)}`,
     dashboard: assets.has('/'),

@@ -8,8 +8,6 @@ import { Observer } from '../../agent/sampling/observer.ts';
 import { canonicalAddress, isLoopback } from '../../core/address.ts';
 import { ExitCode, PlimsollError } from '../../core/errors.ts';
 import { parseDuration } from '../../core/quantity.ts';
-import { ffi } from '../../linux/ffi.ts';
-import { peerUser } from '../../linux/listening.ts';
 import { findNamespaces } from '../../linux/netns.ts';
 import { liveRoot } from '../../linux/proc.ts';
 import { Sampler } from '../../linux/sampler.ts';
@@ -101,7 +99,6 @@ const run = async (given: Given, shell: Shell): Promise<number> => {
     balancer: balancerAccess(balancerSocket),
     complain,
   });
-  const c = ffi();
   const { startHttp } = await import('../../agent/http/index.ts');
   const http = await startHttp({
     view: agent,
@@ -110,7 +107,6 @@ const run = async (given: Given, shell: Shell): Promise<number> => {
     token,
     tls,
     socket: runtimeSocket('agent', given.text('socket'), {}),
-    peerUser: c.status === 'ok' ? (descriptor) => peerUser(c.value, descriptor) : null,
     assets: fileURLToPath(new URL('./web/', import.meta.url)),
     complain,
   });
