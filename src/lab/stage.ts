@@ -222,13 +222,17 @@ export class Stage {
       stop = () => reject(new Interrupted());
       interrupted.addEventListener('abort', stop, { once: true });
     });
-    // What was being waited for may fail after nobody waits any more.
-    work.catch(() => {});
     try {
-      return await Promise.race([work, stopped]);
+      return await Promise.race([this.meanwhile(work), stopped]);
     } finally {
       interrupted.removeEventListener('abort', stop);
     }
+  }
+
+  /** Something that goes on while other things are done; when the run ends before it, nobody hears of its failure. */
+  meanwhile<T>(work: Promise<T>): Promise<T> {
+    work.catch(() => {});
+    return work;
   }
 
   /** Ends what runs; removes the namespaces and the folder unless they are kept. */

@@ -80,6 +80,8 @@ const clean = async (shell: Shell): Promise<number> => {
 
 const run = async (given: Given, shell: Shell): Promise<number> => {
   const [action, name] = given.positionals;
+  if (!actions.some((a) => a === action))
+    throw new PlimsollError('lab_unknown_action', { action: action!, nearest: didYouMean(action!, actions) });
   if (action !== 'run' && name !== undefined) throw new PlimsollError('excess_argument', { command: 'lab', argument: name });
   const option = action === 'run' ? undefined : lab.options.find((o) => given.flag(o.name));
   if (option !== undefined) {
@@ -89,17 +91,10 @@ const run = async (given: Given, shell: Shell): Promise<number> => {
       nearest: 'it belongs to plimsoll lab run',
     });
   }
-  switch (actions.find((a) => a === action)) {
-    case 'list':
-      shell.stdout.write(renderLabList(scenarios, shell));
-      return ExitCode.ok;
-    case 'run':
-      return runOne(given, shell);
-    case 'clean':
-      return clean(shell);
-    case undefined:
-      throw new PlimsollError('lab_unknown_action', { action: action!, nearest: didYouMean(action!, actions) });
-  }
+  if (action === 'run') return runOne(given, shell);
+  if (action === 'clean') return clean(shell);
+  shell.stdout.write(renderLabList(scenarios, shell));
+  return ExitCode.ok;
 };
 
 export const lab: CommandSpec = {

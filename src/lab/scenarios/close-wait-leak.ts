@@ -19,10 +19,12 @@ const run = async (stage: Stage, scale: Scale) => {
   stage.step(`before: it opens ${rate} connections a second and closes none`);
   let application = await stage.peer(client, 'client', {});
   let over: Opened | null = null;
-  const first = application.ask<Opened>({ ...leaking, count: ports * 2, rate }).then((opened) => {
-    over = opened;
-    return opened;
-  });
+  const first = stage.meanwhile(
+    application.ask<Opened>({ ...leaking, count: ports * 2, rate }).then((opened) => {
+      over = opened;
+      return opened;
+    }),
+  );
   const named = await stage.until(
     'the doctor to name the leak',
     async () => {

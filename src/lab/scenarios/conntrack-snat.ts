@@ -82,7 +82,7 @@ const run = async (stage: Stage, scale: Scale) => {
 
   stage.step('many clients at once through one address; asking the doctor on the box');
   await translate(box, [OUTSIDE[0]]);
-  const rush = clients.ask<Opened>({ do: 'open', to: [SERVER], count: 15_000, rate: RUSH, timeout: 10_000 });
+  const rush = stage.meanwhile(clients.ask<Opened>({ do: 'open', to: [SERVER], count: 15_000, rate: RUSH, timeout: 10_000 }));
   const warned = await stage.until(
     'the doctor to see the ports of the NAT run short',
     async () => {
