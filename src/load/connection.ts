@@ -12,8 +12,8 @@ const readSize = 65536;
 const memory = Buffer.alloc(readSize + 1);
 const view = memory.subarray(0, readSize);
 
-/** `holding`: a tcp connection that lives for a while. `closing`: we wait for the server to close. */
-export type ConnectionState = 'opening' | 'busy' | 'idle' | 'holding' | 'closing' | 'closed';
+/** `holding`: a tcp connection that lives for a while. `closing`: the server is to close first. `leaving`: we have, and wait for the server's FIN. */
+export type ConnectionState = 'opening' | 'busy' | 'idle' | 'holding' | 'closing' | 'leaving' | 'closed';
 
 /** Where a connection reports. After `failed`, `ended` and `answered` without `keepAlive` it is for the owner to close. */
 export interface ConnectionOwner {
@@ -84,6 +84,13 @@ export class Connection {
     this.reader ??= new ResponseReader();
     this.reader.begin(noBody);
     this.socket.write(text, 'latin1');
+  }
+
+  /** Sends FIN and stays until the server has too: then our end is in TIME_WAIT, which reopens, and no earlier. */
+  leave(): void {
+    this.state = 'leaving';
+    this.socket.end();
+    this.socket.resume();
   }
 
   /** Closes with FIN; with `reset` by RST, which leaves no TIME_WAIT. The port is the kernel's again when this returns. */

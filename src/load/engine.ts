@@ -142,6 +142,10 @@ export class Engine implements ConnectionOwner {
       this.fail(CLOSED_EARLY);
       return;
     }
+    if (state === 'leaving') {
+      this.remove(c, 'we_closed', false);
+      return;
+    }
     this.tally.closedByServer++;
     this.remove(c, 'fin', false);
     if (state === 'idle') this.traffic?.lost(c);
@@ -206,6 +210,12 @@ export class Engine implements ConnectionOwner {
       return;
     }
     this.tally.closedByUs++;
+    if (ours && c.source.lease !== null) {
+      // Before the server's FIN a port named again meets its own FIN_WAIT: it is ours no sooner.
+      c.leave();
+      c.deadline = now + this.job.timeout * 1000;
+      return;
+    }
     // The server has said that it closes: whose FIN is first nobody knows.
     this.remove(c, ours ? 'we_closed' : 'fin', false);
   }
@@ -247,6 +257,9 @@ export class Engine implements ConnectionOwner {
         }
         case 'holding':
           this.finish(c, true, now);
+          break;
+        case 'leaving':
+          this.remove(c, 'half_open', true);
           break;
         case 'closing':
           this.tally.closedByUs++;

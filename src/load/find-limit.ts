@@ -60,8 +60,8 @@ export const findLimit = async (search: Search, probe: (rate: number) => Promise
   return { rate: good, failsAt: bad?.rate ?? null, cause: bad?.cause ?? null, probes };
 };
 
-/** Own lateness, p99 in seconds, from which on a probe says more about the generator than about the server. */
-const LATE = 0.01;
+/** Own lateness, p99 in seconds, from which on a rate was not really asked for. */
+const LATE = 0.1;
 
 /**
  * Why a run did not go well, by what explains the rest: ports and other failures of this host, the server's, requests that were not

@@ -109,6 +109,8 @@ export const runLoad = async (
   let peak = ledger ? 0 : used;
   let closed = 0;
   let ended = 0;
+  /** When everybody must have told of the next interval; a clock that is a little early counts. */
+  let due = options.interval * 0.9;
   const told = new Float64Array(options.processes);
   let last = { at: 0, scheduled: 0, ok: 0, failed: 0, used };
   const look = (at: number): void => {
@@ -123,7 +125,8 @@ export const runLoad = async (
     ended = Math.max(ended, delta.at);
     const at = told.reduce((least, t) => Math.min(least, t));
     // Everybody has told of this interval.
-    if (at < last.at + options.interval * 0.9) return;
+    if (at < due) return;
+    due = options.interval * (Math.floor(at / options.interval + 0.1) + 0.9);
     look(at);
     const seconds = at - last.at;
     const growth = (used - last.used) / seconds;

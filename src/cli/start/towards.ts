@@ -33,5 +33,8 @@ export const lookTowards = (destination: string, port: number): SpaceTowards => 
     ({ space }) =>
       space.kind === 'connect' && space.source === source && space.destination === destination && space.destinationPort === port,
   );
-  return { source, start: found === undefined ? null : startOf(found), tick, settings };
+  if (found === undefined) return { source, start: null, tick, settings };
+  const start = startOf(found);
+  // Nothing held tells nothing of the peer's timestamps: most have them.
+  return { source, start: found.space.held > 0 ? start : { ...start, timestamps: settings.timestamps }, tick, settings };
 };
