@@ -108,6 +108,17 @@ const readAll = async (): Promise<void> => {
   findings.value = new Map(open.items.map((f) => [f.id, f]));
 };
 
+let renewing = false;
+
+/** The numbers in a finding's words move on with every look; only its beginning, its gravity and its end are events. */
+const renewFindings = async (): Promise<void> => {
+  if (renewing || openFindings.value.length === 0 || document.visibilityState !== 'visible') return;
+  renewing = true;
+  const open = await api.findings('open').catch(() => null);
+  renewing = false;
+  if (open !== null) findings.value = new Map(open.items.map((f) => [f.id, f]));
+};
+
 /** Follows the agent from now on. */
 export const start = (): void => {
   void follow(
@@ -117,6 +128,7 @@ export const start = (): void => {
         sample: (data) => {
           keepTrend(data);
           sample.value = data;
+          void renewFindings();
         },
         finding: (data) => {
           const next = new Map(findings.value);

@@ -8,7 +8,7 @@ import { useComputed, useSignal, useSignalEffect } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 import { formatNumber, formatPercent, formatRate } from '../../core/quantity.ts';
 import { api } from '../live/api.ts';
-import { sample, severalNamespaces } from '../live/store.ts';
+import { report, sample, severalNamespaces } from '../live/store.ts';
 import { destinationOf, kindOf, nameOf, nearness, type Space, timeLeftOf } from '../model/space.ts';
 import { formatRoute } from '../route.ts';
 import { BarGauge } from './gauge.tsx';
@@ -154,6 +154,8 @@ export const SpaceList = () => {
     End: () => total.value - 1,
   };
 
+  // Those beyond the fullest of a namespace hold little and are counted only.
+  const counted = report.value === null ? 0 : report.value.port_spaces.length + report.value.port_spaces_unlisted;
   const h = height.value;
   const { offset, items } = page.value;
   // The active row is always reachable by Tab: where it is scrolled away, the first one shown takes its place.
@@ -162,8 +164,12 @@ export const SpaceList = () => {
   return (
     <section class="section" aria-labelledby="all-spaces">
       <div class="section-head">
-        <h2 id="all-spaces">All port spaces</h2>
-        <span class="quiet">{formatNumber(total.value)}</span>
+        <h2 id="all-spaces">Port spaces</h2>
+        <span class="quiet">
+          {query.value === '' && counted > total.value
+            ? `the fullest ${formatNumber(total.value)} of ${formatNumber(counted)}`
+            : formatNumber(total.value)}
+        </span>
         <div class="side row">
           <label class="field">
             <span class="unseen">Filter by address, port, namespace or name</span>

@@ -27,7 +27,7 @@ const Slider = (props: {
   <label class="slider">
     <span class="slider-head">
       <span>{props.label}</span>
-      <output>{props.words}</output>
+      <span class="slider-words">{props.words}</span>
     </span>
     <input
       type="range"
@@ -35,6 +35,7 @@ const Slider = (props: {
       max={props.max}
       value={props.value}
       disabled={props.disabled ?? false}
+      aria-label={props.label}
       aria-valuetext={props.words}
       onInput={(e) => props.onInput(Number(e.currentTarget.value))}
     />

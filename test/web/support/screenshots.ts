@@ -50,9 +50,7 @@ const spaceId = async (port: number): Promise<string> => {
   return items.find((s) => s.destination_port === port)!.id;
 };
 const page = (path: string) => async (p: Page) => {
-  await p.evaluate((hash) => {
-    location.hash = hash;
-  }, path);
+  await p.evaluate(`location.hash = ${JSON.stringify(path)}`);
   await p.waitForTimeout(1200);
 };
 
