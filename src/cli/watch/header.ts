@@ -3,7 +3,7 @@ import type { Verdict } from '../../core/diagnosis.ts';
 import { nameOf } from '../../core/finding/of-space.ts';
 import { urgency } from '../../core/finding/urgency.ts';
 import { formatDuration, formatNumber, formatPercent } from '../../core/quantity.ts';
-import { type Paint, type Style, safe } from '../terminal.ts';
+import { width as columnsOf, type Paint, pad, type Style, safe, wrap } from '../terminal.ts';
 import { ends } from './layout.ts';
 import type { Seen, WatchState } from './state.ts';
 
@@ -26,18 +26,18 @@ export const sentence = ({ diagnosis }: Pick<Seen, 'diagnosis'>): string => {
 
 const clock = (ms: number): string => new Date(ms).toISOString().slice(11, 19);
 
-/** Two lines. `now` is milliseconds since the epoch. */
-export const header = (state: WatchState, seen: Seen, interval: number, now: number, columns: number, paint: Paint): string[] => {
+/** What is looked at, in which order, how often; at the right when it was. `now` is milliseconds since the epoch. */
+export const factLine = (state: WatchState, seen: Seen, interval: number, now: number, columns: number, paint: Paint): string => {
   const { diagnosis, takenAt, slowedTo } = seen;
   const { order, reversed, filter } = state.arrangement;
   const near = state.spaces.filter((s) => urgency(s) !== null).length;
   const count = state.spaces.length + Math.max(0, diagnosis.unlisted + diagnosis.spaces.length - state.spaces.length);
   const facts = [
     safe(diagnosis.host.name),
-    `${formatNumber(count)} port space${count === 1 ? '' : 's'}${near > 0 ? `, ${near} near the line` : ''}`,
-    slowedTo === null ? `every ${formatDuration(interval)}` : `every ${formatDuration(slowedTo)}: looking takes long`,
-    `by ${order}${reversed ? ', reversed' : ''}`,
     ...(filter === '' || state.typing ? [] : [`filter “${safe(filter)}”`]),
+    `${formatNumber(count)} port space${count === 1 ? '' : 's'}${near > 0 ? `, ${near} near the line` : ''}`,
+    `by ${order}${reversed ? ', reversed' : ''}`,
+    slowedTo === null ? `every ${formatDuration(interval)}` : `every ${formatDuration(slowedTo)}: looking takes long`,
   ];
   // While the looks come as they should, their time is enough; when they do not, their age is what matters.
   const age = (now - takenAt) / 1000;
@@ -47,8 +47,16 @@ export const header = (state: WatchState, seen: Seen, interval: number, now: num
     : late
       ? paint('yellow', `${formatDuration(Math.round(age))} old`)
       : paint('dim', `${clock(takenAt)} UTC`);
-  return [
-    ends(`${badge(diagnosis.verdict, paint)} ${paint('bold', safe(sentence(seen)))}`, '', columns),
-    ends(paint('dim', ` ${facts.join(' · ')}`), when, columns),
-  ];
+  return ends(paint('dim', ` ${facts.join(' · ')}`), when, columns);
+};
+
+/** The verdict and its sentence in as many lines as that takes, at most `most`. */
+export const verdictLines = (seen: Seen, most: 1 | 2, columns: number, paint: Paint): string[] => {
+  const label = badge(seen.diagnosis.verdict, paint);
+  const indent = columnsOf(label) + 1;
+  const room = Math.max(8, columns - indent);
+  if (most === 1) return [`${label} ${paint('bold', pad(safe(sentence(seen)), room))}`];
+  const [first = '', ...more] = wrap(safe(sentence(seen)), room).split('\n');
+  const rest = more.length === 0 ? [] : [`${' '.repeat(indent)}${paint('bold', pad(more.join(' '), room))}`];
+  return [`${label} ${paint('bold', first)}`, ...rest];
 };

@@ -6,22 +6,25 @@ import { safe } from '../terminal.ts';
 import { sentence } from './header.ts';
 import type { Seen } from './state.ts';
 
-/** `2026-11-20T17:20:01Z CRITICAL …; fullest: 10.0.0.5 → 10.0.0.9:443 97 % 27,400/28,232 460/s out in 3 s; 12 port spaces`. */
+/** `2026-11-20T17:20:01Z CRITICAL time_wait_churn; 10.0.0.5 → 10.0.0.9:443 97 % 27,400/28,232 460/s out in 3 s; 12 port spaces`. */
 export const oneLine = (seen: Seen): string => {
   const { diagnosis, measured, takenAt } = seen;
+  const { findings, verdict, because } = diagnosis;
   const at = `${new Date(takenAt).toISOString().slice(0, 19)}Z`;
-  const fullest = measured[0]?.space;
-  const parts = [`${at} ${diagnosis.verdict.toUpperCase()}`];
-  if (fullest !== undefined) {
+  const parts = [[at, verdict.toUpperCase(), ...(because.length === 0 ? [] : [because.join(',')])].join(' ')];
+  // The port space it is about; the fullest where all is well.
+  const about = verdict === 'ok' ? measured[0] : measured.find((m) => m.space.id === findings[0]?.subject);
+  if (about === undefined) parts.push(sentence(seen));
+  else {
+    const { space } = about;
     const figures = [
-      formatPercent(fullest.usedRatio),
-      `${formatNumber(fullest.used)}/${formatNumber(fullest.capacity)}`,
-      fullest.openRate === null ? '' : formatRate(fullest.openRate),
-      timeLeft(fullest.forecast),
+      formatPercent(space.usedRatio),
+      `${formatNumber(space.used)}/${formatNumber(space.capacity)}`,
+      space.openRate === null ? '' : formatRate(space.openRate),
+      timeLeft(space.forecast),
     ];
-    parts.push(`${nameOf(fullest)} ${figures.filter((t) => t !== '').join(' ')}`);
+    parts.push(`${nameOf(space)} ${figures.filter((t) => t !== '').join(' ')}`);
   }
-  if (diagnosis.verdict !== 'ok' || fullest === undefined) parts.push(sentence(seen));
   const count = diagnosis.spaces.length + diagnosis.unlisted;
   if (count > 1) parts.push(`${formatNumber(count)} port spaces`);
   return safe(parts.join('; '));

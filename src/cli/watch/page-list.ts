@@ -46,9 +46,13 @@ export const paintedGauge = (s: PortSpace, columns: number, paint: Paint): strin
   );
 };
 
-/** Durations in the list are short: `out in 3m20s`. */
-const shortTimeLeft = (s: PortSpace): string =>
-  timeLeft(s.forecast).replace(/(\d+) (ms|s|min|h)\b ?/g, (_, n, unit) => `${n}${unit === 'min' ? 'm' : unit}`);
+/** Durations in the list are short: `out in 3m20s`, `out in 17m`. */
+const shortTimeLeft = (s: PortSpace): string => {
+  if (s.forecast.kind === 'exhausts' && s.forecast.seconds < 1) return 'out now';
+  return timeLeft(s.forecast)
+    .replace(/(\d+) (ms|s|min|h)\b ?/g, (_, n, unit) => `${n}${unit === 'min' ? 'm' : unit}`)
+    .replace(/(\d\d[mh])\d+[sm]/, '$1');
+};
 
 const line = (s: PortSpace, at: Columns, under: boolean, state: WatchState, paint: Paint): string => {
   const urgent = urgency(s);

@@ -1,12 +1,11 @@
 /** One port space: how full, when it ends, by which states, on which ports, who holds them, what is wrong, what would help. */
-import type { Verdict } from '../../core/diagnosis.ts';
 import { nameOf } from '../../core/finding/of-space.ts';
 import { urgency } from '../../core/finding/urgency.ts';
 import type { PortMap } from '../../core/port-map.ts';
 import type { PortSpace } from '../../core/port-space.ts';
 import { formatDuration, formatNumber, formatPercent, formatRate } from '../../core/quantity.ts';
 import { colourOf, findingLines, ownerWords, remedyLines, timeLeft } from '../render/space.ts';
-import { type Paint, pad, safe, wrap } from '../terminal.ts';
+import { width as columnsOf, type Paint, pad, safe, wrap } from '../terminal.ts';
 import { badge } from './header.ts';
 import { ends, rule, sparkline, split } from './layout.ts';
 import { paintedGauge } from './page-list.ts';
@@ -23,6 +22,7 @@ const kinds: Readonly<Record<PortSpace['kind'], string>> = {
 const forecastWords = (s: PortSpace): string => {
   const { forecast: f } = s;
   if (f.kind === 'plateau') return `settles at ${formatNumber(Math.round(f.plateauUsed))} (${formatPercent(f.plateauUsed / s.capacity)})`;
+  if (f.kind === 'exhausts' && f.seconds < 1) return 'out of ports now';
   if (f.kind !== 'exhausts' || (f.secondsHigh !== null && f.secondsHigh - f.secondsLow < 1)) return timeLeft(f);
   return `${timeLeft(f)} (${formatDuration(f.secondsLow)} to ${f.secondsHigh === null ? 'never' : formatDuration(f.secondsHigh)})`;
 };
@@ -70,8 +70,9 @@ const strips = (s: PortSpace, map: PortMap, columns: number, paint: Paint): stri
 
 /** The head of the page, which stays while the rest scrolls. */
 export const spaceHead = (s: PortSpace, paint: Paint, columns: number): string[] => {
-  const urgent: Verdict = urgency(s) ?? 'ok';
-  return [ends(`${badge(urgent, paint)} ${paint('bold', safe(nameOf(s)))}`, paint('dim', kinds[s.kind]), columns)];
+  const name = `${badge(urgency(s) ?? 'ok', paint)} ${paint('bold', safe(nameOf(s)))}`;
+  const kind = paint('dim', kinds[s.kind]);
+  return [columnsOf(name) + columnsOf(kind) < columns ? ends(name, kind, columns) : name];
 };
 
 /** Everything about `s`, as many lines as it takes; `map` null where its ports were not kept. */

@@ -1,12 +1,15 @@
 /** The whole screen as lines: header, one of the pages, the keys. What does not fit a tiny terminal is left out from below. */
 import type { PortMap } from '../../core/port-map.ts';
 import { type Paint, pad, safe } from '../terminal.ts';
-import { header } from './header.ts';
+import { factLine, verdictLines } from './header.ts';
 import { ends } from './layout.ts';
 import { helpPage } from './page-help.ts';
 import { listPage } from './page-list.ts';
 import { goneSpace, spaceHead, spacePage } from './page-space.ts';
 import { aged, type WatchState } from './state.ts';
+
+/** Lines of the head where there is room: the list does not jump when the verdict's words take one line more. */
+const HEAD = 3;
 
 export interface Picture {
   readonly lines: readonly string[];
@@ -72,11 +75,13 @@ export const picture = (watched: WatchState, frame: Frame, paint: Paint): Pictur
   const state = seen === null ? watched : aged(watched, (now - seen.takenAt) / 1000);
   if (seen === null && state.page !== 'help') return { lines: [pad(' looking at this host …', Math.max(1, columns))], page: 1, scroll: 0 };
   const space = state.page === 'space' ? state.spaces.find((s) => s.id === state.selected) : undefined;
-  let head = seen === null ? [] : header(state, seen, interval, now, columns, paint);
-  if (state.page === 'space' && space !== undefined) head = [...spaceHead(space, paint, columns), head[1]!];
-  // The verdict stays whatever the size; the rest of the head and the keys need room beside the list.
-  if (rows < 5) head = head.slice(0, 1);
-  else if (rows >= 12) head.push('');
+  const head: string[] = [];
+  if (seen !== null) {
+    // The verdict stays whatever the size; the rest of the head and the keys need room beside the list.
+    head.push(...(space === undefined ? verdictLines(seen, rows < 12 ? 1 : 2, columns, paint) : spaceHead(space, paint, columns)));
+    if (rows >= 5) head.push(factLine(state, seen, interval, now, columns, paint));
+    if (rows >= 12 && head.length < HEAD) head.push('');
+  }
   const withKeys = rows >= 4;
   const room = Math.max(0, rows - head.length - (withKeys ? 1 : 0));
   let body: readonly string[];

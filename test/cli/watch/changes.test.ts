@@ -1,7 +1,6 @@
 /** Drawing: the bytes sent make any screen out of any other, in a model of a terminal and in a real one. */
 
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -11,7 +10,7 @@ import { Look, Screen } from '../../../src/cli/watch/screen.ts';
 import { kernelTest } from '../../support/netns.ts';
 import { until } from '../../support/poll.ts';
 import { ModelTerminal } from './model.ts';
-import { Pane } from './pane.ts';
+import { folder, Pane } from './pane.ts';
 
 const paint = painter({ write: () => {}, isTerminal: true, width: 80 }, {});
 const styles: readonly Style[] = ['bold', 'dim', 'inverse', 'red', 'yellow', 'green', 'cyan', 'blue'];
@@ -109,7 +108,6 @@ describe('drawing only what changed', () => {
   kernelTest('makes tmux show exactly the screen wanted', async () => {
     const columns = 40;
     const rows = 8;
-    const folder = mkdtempSync(join(tmpdir(), 'plimsoll-watch-'));
     const pane = await Pane.open({ columns, rows });
     try {
       const samples = fc.sample(
@@ -121,8 +119,8 @@ describe('drawing only what changed', () => {
       );
       let before: Screen | null = null;
       // No line editor, no echo: nothing but the frames is drawn.
-      pane.run(`stty -echo; tput smcup; tput rmam; while read -r frame; do cat "$frame"; done`);
-      await until('the alternate screen', () => pane.fact('alternate_on') === '1');
+      await pane.run(`stty -echo; tput smcup; tput rmam; while read -r frame; do cat "$frame"; done`);
+      await until('the alternate screen', async () => (await pane.fact('alternate_on')) === '1');
       for (const [i, sample] of samples.entries()) {
         // tmux keeps no more than one mark on a wide letter's second half: compared without them.
         const after = Screen.of(
@@ -131,10 +129,10 @@ describe('drawing only what changed', () => {
           rows - 1,
         );
         writeFileSync(join(folder, 'frame'), `${changes(before, after)}\u001b[${rows};1H\u001b[K[${i}]`);
-        pane.type(join(folder, 'frame'));
-        pane.press('Enter');
-        const shown = await until(`frame ${i}`, () => {
-          const lines = pane.lines();
+        await pane.type(join(folder, 'frame'));
+        await pane.press('Enter');
+        const shown = await until(`frame ${i}`, async () => {
+          const lines = await pane.lines();
           return (lines[rows - 1] ?? '').startsWith(`[${i}]`) && lines;
         });
         const rowsWanted = Array.from({ length: rows - 1 }, (_, row) =>
@@ -148,7 +146,6 @@ describe('drawing only what changed', () => {
       }
     } finally {
       pane.close();
-      rmSync(folder, { recursive: true });
     }
   });
 });

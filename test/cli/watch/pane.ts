@@ -1,19 +1,27 @@
 /** A real terminal: a pane of a tmux server of its own, with an interactive shell in it. All of it is gone when this process is. */
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { afterAll } from 'vitest';
 import { type Namespace, namespace } from '../../support/netns.ts';
 import { until } from '../../support/poll.ts';
 
 export const command = new URL('../../../dist/plimsoll.cjs', import.meta.url).pathname;
 
+const run = promisify(execFile);
+
+/** Sockets of the servers, and what else the tests of this process write. Swept by a later run if this one is killed. */
+export const folder = mkdtempSync(join(tmpdir(), `plimsoll-stories-${process.pid}-`));
 let counter = 0;
 const servers = new Set<ChildProcess>();
-const endServers = (): void => {
+const cleanUp = (): void => {
   for (const server of servers) server.kill('SIGKILL');
+  rmSync(folder, { recursive: true, force: true });
 };
-process.on('exit', endServers);
-afterAll(endServers);
+process.on('exit', cleanUp);
+afterAll(cleanUp);
 
 export interface PaneOptions {
   readonly columns?: number;
@@ -24,11 +32,11 @@ export interface PaneOptions {
 }
 
 export class Pane {
-  private readonly socket = `plimsoll-t${process.pid}-${counter++}`;
+  private readonly socket = join(folder, `tmux-${counter++}`);
   private readonly server: ChildProcess;
 
   private constructor() {
-    this.server = spawn('setpriv', ['--pdeathsig', 'KILL', 'tmux', '-L', this.socket, '-u', '-f', '/dev/null', '-D'], { stdio: 'ignore' });
+    this.server = spawn('setpriv', ['--pdeathsig', 'KILL', 'tmux', '-S', this.socket, '-u', '-f', '/dev/null', '-D'], { stdio: 'ignore' });
     servers.add(this.server);
   }
 
@@ -39,78 +47,85 @@ export class Pane {
     const settings = Object.entries({ PS1: '> ', LANG: 'C.UTF-8', ...env }).map(([name, value]) => `${name}=${value}`);
     const unset = ['NO_COLOR', 'FORCE_COLOR', 'LC_ALL', 'LC_CTYPE'].flatMap((name) => (name in env ? [] : ['-u', name]));
     const shell = ['ip', 'netns', 'exec', ns.name, 'env', ...unset, ...settings, 'bash', '--norc', '--noprofile', '-i'];
-    await until('the tmux server', () => {
-      try {
-        pane.tmux('new-session', '-d', '-x', String(columns), '-y', String(rows), ...shell);
-        return true;
-      } catch {
-        return false;
-      }
-    });
-    pane.tmux('set', '-g', 'status', 'off');
-    pane.resize(columns, rows);
-    await until('the prompt', () => pane.text().includes('>'));
+    await until('the tmux server', () =>
+      pane.tmux('new-session', '-d', '-x', String(columns), '-y', String(rows), ...shell).then(
+        () => true,
+        () => false,
+      ),
+    );
+    await pane.tmux('set', '-g', 'status', 'off');
+    await pane.resize(columns, rows);
+    await until('the prompt', async () => (await pane.text()).includes('>'));
     return pane;
   }
 
-  tmux(...args: readonly string[]): string {
-    return execFileSync('tmux', ['-L', this.socket, '-u', ...args], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+  async tmux(...args: readonly string[]): Promise<string> {
+    // -N: a server that is not there yet must not be started by its client, which would make it nobody's child.
+    return (await run('tmux', ['-N', '-S', this.socket, '-u', ...args])).stdout;
   }
 
   /** Types text as it is; `Enter`, `C-c` and the like are `press`ed. */
-  type(text: string): void {
-    this.tmux('send-keys', '-l', text);
+  async type(text: string): Promise<void> {
+    await this.tmux('send-keys', '-l', text);
   }
 
-  press(...keys: readonly string[]): void {
-    this.tmux('send-keys', ...keys);
+  async press(...keys: readonly string[]): Promise<void> {
+    await this.tmux('send-keys', ...keys);
   }
 
-  /** Types `line` and enter, as a person would; what follows says how it ended. */
-  run(line: string): void {
-    this.type(`${line}; echo "left with $?"`);
-    this.press('Enter');
+  /** Types `line` and enter, as a person would. */
+  async run(line: string): Promise<void> {
+    await this.type(line);
+    await this.press('Enter');
+  }
+
+  /** Waits for the shell's own screen, and asks it how the last command ended. A list would not do: bash ends it on SIGINT. */
+  async status(): Promise<number> {
+    await until('the shell', async () => (await this.fact('alternate_on')) === '0' && (await this.fact('pane_current_command')) === 'bash');
+    await this.run(`echo "left with $?"`);
+    const text = await this.shows(/^left with \d+/m);
+    return Number(/^left with (\d+)/m.exec(text)![1]);
   }
 
   /** What is on the screen, a string per row. */
-  lines(): readonly string[] {
-    return this.tmux('capture-pane', '-p').replace(/\n$/, '').split('\n');
+  async lines(): Promise<readonly string[]> {
+    return (await this.text()).replace(/\n$/, '').split('\n');
   }
 
-  text(): string {
+  text(): Promise<string> {
     return this.tmux('capture-pane', '-p');
   }
 
   /** With colours. */
-  painted(): string {
+  painted(): Promise<string> {
     return this.tmux('capture-pane', '-p', '-e');
   }
 
   /** What tmux knows of the pane: `alternate_on`, `cursor_flag`, `pane_width` … */
-  fact(name: string): string {
-    return this.tmux('display-message', '-p', `#{${name}}`).trim();
+  async fact(name: string): Promise<string> {
+    return (await this.tmux('display-message', '-p', `#{${name}}`)).trim();
   }
 
-  resize(columns: number, rows: number): void {
-    this.tmux('resize-window', '-x', String(columns), '-y', String(rows));
+  async resize(columns: number, rows: number): Promise<void> {
+    await this.tmux('resize-window', '-x', String(columns), '-y', String(rows));
   }
 
   /** Waits until the screen shows `what`; fails with what it shows. */
   async shows(what: string | RegExp, within = 15_000): Promise<string> {
-    const found = (): string | false => {
-      const text = this.text();
+    const found = async (): Promise<string | false> => {
+      const text = await this.text();
       return (typeof what === 'string' ? text.includes(what) : what.test(text)) && text;
     };
     try {
       return await until(`the screen to show ${what}`, found, within);
     } catch (error) {
-      throw new Error(`${(error as Error).message}; it shows:\n${this.text()}`);
+      throw new Error(`${(error as Error).message}; it shows:\n${await this.text()}`);
     }
   }
 
   /** The watching process: the shell's child. */
   async pid(): Promise<number> {
-    const shell = this.fact('pane_pid');
+    const shell = await this.fact('pane_pid');
     return until('the process', () => {
       const [first] = readFileSync(`/proc/${shell}/task/${shell}/children`, 'utf8').split(' ');
       return first === '' ? null : Number(first);
