@@ -73,12 +73,21 @@ export const readArguments = (spec: CommandSpec, argv: readonly string[]): Given
       const names = spec.options.map((o) => `--${o.name}`);
       throw new PlimsollError('unknown_option', { command: spec.name, option: token.rawName, nearest: didYouMean(token.rawName, names) });
     }
-    const example = `for example --${option.name}${option.value === undefined ? '' : ` ${option.fallback ?? option.value}`}`;
     if (option.value === undefined && token.value !== undefined) {
-      throw new PlimsollError('bad_value', { option: token.rawName, value: token.value, expected: 'expected: it is a switch', example });
+      const expected = 'expected: it is a switch';
+      throw new PlimsollError('bad_value', {
+        option: token.rawName,
+        value: token.value,
+        expected,
+        example: `for example ${token.rawName}`,
+      });
     }
     if (option.value !== undefined && token.value === undefined) {
-      throw new PlimsollError('bad_value', { option: token.rawName, value: '', expected: `given: it needs ${option.value}`, example });
+      const example =
+        option.fallback === undefined
+          ? `plimsoll ${spec.name} --help shows what it means`
+          : `for example ${token.rawName} ${option.fallback}`;
+      throw new PlimsollError('missing_value', { option: token.rawName, value: option.value, example });
     }
     const list = option.repeatable === true ? (values.get(option.name) ?? []) : [];
     values.set(option.name, [...list, token.value ?? '']);

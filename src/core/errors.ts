@@ -38,6 +38,7 @@ const catalogue = {
   // --- the command line ---
   unknown_command: { exit: 64, fault: 'user', message: 'there is no command "{command}"', hint: '{nearest}' },
   unknown_option: { exit: 64, fault: 'user', message: '{command} has no option "{option}"', hint: '{nearest}' },
+  missing_value: { exit: 64, fault: 'user', message: '{option} needs {value}', hint: '{example}' },
   bad_value: { exit: 64, fault: 'user', message: '{option}: "{value}" is not {expected}', hint: '{example}' },
   missing_argument: {
     exit: 64,
@@ -219,6 +220,7 @@ const catalogue = {
 
   // --- plan and tune ---
   missing_option: { exit: 64, fault: 'user', message: '{command} needs {option}', hint: '{example}' },
+  option_needs: { exit: 64, fault: 'user', message: '{option} says nothing without {other}', hint: 'add {other}, or leave {option} out' },
   options_conflict: { exit: 64, fault: 'user', message: '{first} and {second} exclude each other', hint: 'give one of the two' },
   privileged_ports: {
     exit: 64,

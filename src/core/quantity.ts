@@ -12,6 +12,18 @@ export const parseDuration = (text: string): number | null => {
   return seconds;
 };
 
+/** Node's timers count milliseconds in 31 bits; a longer one fires at once. */
+const LONGEST_WAIT = 24 * secondsPerUnit['d']!;
+
+/** A duration that somebody is going to wait: null also beyond 24 days. */
+export const parseWait = (text: string): number | null => {
+  const seconds = parseDuration(text);
+  return seconds !== null && seconds <= LONGEST_WAIT ? seconds : null;
+};
+
+/** What `parseWait` reads, for messages. */
+export const A_WAIT = 'a duration of at most 24 days';
+
 /** `500/s`, `30k/m`, `2/h` → per second. Null if malformed or without its unit. */
 export const parseRate = (text: string): number | null => {
   const match = /^(\d+(?:\.\d+)?)(k)?\/(s|m|min|h|d)$/.exec(text.trim());
@@ -49,9 +61,15 @@ export const formatNumber = (value: number, digits = 0): string => {
   return `${sign}${grouped}${decimals === '' ? '' : `.${decimals}`}`;
 };
 
-/** `455/s`; more decimals the slower it is. */
+/** `455/s`, `7.5/min`, `2/h`: more decimals and a longer time the slower it is, and never zero for something. */
 export const formatRate = (perSecond: number): string =>
-  perSecond < 1 && perSecond > 0 ? `${formatNumber(perSecond * 60, 1)}/min` : `${formatNumber(perSecond, perSecond < 100 ? 1 : 0)}/s`;
+  perSecond <= 0 || perSecond >= 1
+    ? `${formatNumber(perSecond, perSecond < 100 ? 1 : 0)}/s`
+    : perSecond * 60 >= 0.1
+      ? `${formatNumber(perSecond * 60, 1)}/min`
+      : perSecond * 3600 >= 0.1
+        ? `${formatNumber(perSecond * 3600, 1)}/h`
+        : `${formatNumber(Math.max(perSecond * 86400, 0.1), 1)}/day`;
 
 /** `87 %`; one decimal above 99 % or below 1 %, and never 100 % for less than all. */
 export const formatPercent = (ratio: number): string => {

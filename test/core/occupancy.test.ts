@@ -6,7 +6,7 @@ import { canonicalAddress, formatEndpoint, parseAddressRange, parseEndpoint } fr
 import type { NamespaceSettings } from '../../src/core/host-sample.ts';
 import { blockedForConnect, countConnectSpace } from '../../src/core/occupancy.ts';
 import { PortSet, parseRanges } from '../../src/core/port-range.ts';
-import { formatDuration, formatPercent, parseDuration, parseRate } from '../../src/core/quantity.ts';
+import { formatDuration, formatPercent, formatRate, parseDuration, parseRate, parseWait } from '../../src/core/quantity.ts';
 import { groupSockets } from '../../src/core/socket-groups.ts';
 import { SocketTable } from '../../src/core/socket-table.ts';
 import { TcpState } from '../../src/core/tcp-state.ts';
@@ -91,6 +91,16 @@ describe('quantities', () => {
         if (ratio > 0) expect(formatPercent(ratio)).not.toBe('0 %');
       }),
     );
+    expect([parseWait('24d'), parseWait('25d'), parseWait('5')]).toEqual([24 * 86400, null, null]);
+    expect([455, 9.75, 0.5, 1 / 3600, 2 / 86400, 1e-9, 0].map(formatRate)).toEqual([
+      '455/s',
+      '9.8/s',
+      '30/min',
+      '1/h',
+      '2/day',
+      '0.1/day',
+      '0/s',
+    ]);
     expect([formatDuration(0.0123), formatDuration(35), formatDuration(200), formatDuration(7500)]).toEqual([
       '12.3 ms',
       '35 s',

@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { renderDoctor } from '../../src/cli/render/doctor.ts';
-import { diagnose, type Looks, measureSpaces } from '../../src/core/diagnosis.ts';
+import { type Diagnosis, diagnose, type Looks, measureSpaces } from '../../src/core/diagnosis.ts';
 import { ownNamespace } from '../../src/linux/netns.ts';
 import { Sampler } from '../../src/linux/sampler.ts';
 import { reportDocument } from '../../src/wire/report.ts';
@@ -11,21 +11,27 @@ import { fakeShell } from '../support/shell.ts';
 
 const folder = new URL('../fixtures/hosts/', import.meta.url).pathname;
 
-for (const host of readdirSync(folder).filter((name) => existsSync(`${folder}${name}/proc`))) {
+const hosts = readdirSync(folder).filter((name) => existsSync(`${folder}${name}/proc`));
+
+const diagnosisOf = (host: string): Diagnosis => {
+  const root = { proc: `${folder}${host}/proc`, run: `${folder}${host}/run` };
+  const sampler = new Sampler([ownNamespace(root)], root);
+  const { views, sensors } = sampler.look({ info: true, probeBudget: 0 });
+  // The recording's own interrupt rate, not that of the machine the test runs on.
+  const looks: Looks = {
+    host: { ...sampler.facts, tickHz: 250 },
+    takenAt: '2026-11-20T12:00:00Z',
+    before: [],
+    after: views,
+    watched: { seconds: 0, failedSearches: null, openings: [] },
+  };
+  const still = sensors.map((s) => ({ ...s, duration: 0 }));
+  return diagnose(looks, measureSpaces(looks, []), new Map(), still, 10);
+};
+
+for (const host of hosts) {
   test(`the recorded host ${host} gets the verdict it always got`, () => {
-    const root = { proc: `${folder}${host}/proc`, run: `${folder}${host}/run` };
-    const sampler = new Sampler([ownNamespace(root)], root);
-    const { views, sensors } = sampler.look({ info: true, probeBudget: 0 });
-    // The recording's own interrupt rate, not that of the machine the test runs on.
-    const looks: Looks = {
-      host: { ...sampler.facts, tickHz: 250 },
-      takenAt: '2026-11-20T12:00:00Z',
-      before: [],
-      after: views,
-      watched: { seconds: 0, failedSearches: null, openings: [] },
-    };
-    const still = sensors.map((s) => ({ ...s, duration: 0 }));
-    const diagnosis = diagnose(looks, measureSpaces(looks, []), new Map(), still, 10);
+    const diagnosis = diagnosisOf(host);
     const document = reportDocument(diagnosis);
     reportSchema.parse(document);
     const shell = fakeShell();
@@ -39,3 +45,24 @@ for (const host of readdirSync(folder).filter((name) => existsSync(`${folder}${n
     }
   });
 }
+
+test('a page with free ports in doubt says why, one without does not', () => {
+  const diagnosis = diagnosisOf(hosts.find((h) => diagnosisOf(h).spaces.length > 0)!);
+  const sensors = [{ name: 'explicit binds', status: 'absent', duration: 0, hint: '9 of 99 held ports are not asked about yet' }] as const;
+  const page = (doubt: number): string =>
+    renderDoctor({ ...diagnosis, sensors, spaces: diagnosis.spaces.map((s) => ({ ...s, freeHigh: s.freeLow + doubt })) }, fakeShell());
+  expect(page(1)).toMatch(/Not seen\n {2}explicit binds: 9 of 99 held ports/);
+  expect(page(0)).not.toContain('Not seen');
+});
+
+test('a port space that a finding is about says who holds it, however full it is', () => {
+  const diagnosis = diagnosisOf(hosts.find((h) => diagnosisOf(h).spaces.length > 0)!);
+  const [space] = diagnosis.spaces;
+  const calm = { ...space!, usedRatio: 0.5, failedSearches: null, forecast: { kind: 'stable', seconds: null } as never };
+  const owners = [{ pid: 4711, command: 'checkout', container: null, sockets: 3, opens: null }];
+  const finding = { ...diagnosis.findings[0]!, subject: calm.id };
+  const page = (findings: Diagnosis['findings']): string =>
+    renderDoctor({ ...diagnosis, spaces: [{ ...calm, owners }], findings, remedies: [] }, fakeShell());
+  expect(page([finding])).toContain('held by checkout[4711]');
+  expect(page([])).not.toContain('checkout');
+});

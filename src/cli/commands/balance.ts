@@ -8,7 +8,7 @@ import { runBalancer } from '../../balancer/processes/run.ts';
 import { singleProcess } from '../../balancer/processes/single.ts';
 import { supervise } from '../../balancer/processes/supervisor.ts';
 import { ExitCode, PlimsollError } from '../../core/errors.ts';
-import { parseDuration } from '../../core/quantity.ts';
+import { A_WAIT, parseWait } from '../../core/quantity.ts';
 import { balancerHost } from '../balancer-host.ts';
 import type { CommandSpec, Given } from '../command.ts';
 import { runtimeSocket, socketOption } from '../runtime-socket.ts';
@@ -45,7 +45,7 @@ const run = async (given: Given, shell: Shell): Promise<number> => {
   const workers = given.value('workers', 'a number from 1 to 256', '4', (text) =>
     /^\d{1,3}$/.test(text) && +text >= 1 && +text <= 256 ? +text : null,
   )!;
-  const grace = given.value('grace', 'a duration', '30s', parseDuration)!;
+  const grace = given.value('grace', A_WAIT, '30s', parseWait)!;
   const host = balancerHost();
   const { configuration, warnings } = await loadConfiguration(file).catch((error: unknown) => printMistakes(error, shell));
   for (const w of warnings) shell.stderr.write(`${safe(`${file}:${w.line}:${w.column}: warning: ${w.message}`)}\n`);

@@ -1,9 +1,9 @@
 /** `plimsoll doctor`: two looks at this host, one verdict. */
 import { Observer } from '../../agent/sampling/observer.ts';
 import type { Diagnosis, Verdict } from '../../core/diagnosis.ts';
-import { ExitCode } from '../../core/errors.ts';
+import { ExitCode, PlimsollError } from '../../core/errors.ts';
 import type { AskedDestination } from '../../core/port-spaces.ts';
-import { parseDuration } from '../../core/quantity.ts';
+import { A_WAIT, formatDuration, parseWait } from '../../core/quantity.ts';
 import { findNamespaces } from '../../linux/netns.ts';
 import { liveRoot } from '../../linux/proc.ts';
 import { Sampler } from '../../linux/sampler.ts';
@@ -71,13 +71,14 @@ const examine = async (sampler: Sampler, request: Request, shell: Shell): Promis
 };
 
 const run = async (given: Given, shell: Shell): Promise<number> => {
-  const interval = given.value('interval', 'a duration', '2s', parseDuration)!;
-  const lasting = given.value('for', 'a duration', '60s', parseDuration) ?? 0;
+  const interval = given.value('interval', A_WAIT, '2s', parseWait)!;
+  const lasting = given.value('for', A_WAIT, '60s', parseWait) ?? 0;
+  if (interval === 0 && lasting > 0) throw new PlimsollError('options_conflict', { first: '--for', second: '--interval 0s' });
   const top = readTop(given);
   const sampler = new Sampler(findNamespaces(liveRoot, given.text('netns')));
   const asked = await readDestinations(given, sampler);
   const waiting = Math.max(interval, lasting);
-  if (waiting > 0 && shell.stderr.isTerminal) shell.stderr.write(`looking for ${waiting} s …\r`);
+  if (waiting > 0 && shell.stderr.isTerminal) shell.stderr.write(`looking for ${formatDuration(waiting)} …\r`);
   const diagnosis = await examine(
     sampler,
     { interval, lasting, top, asked, socket: runtimeSocket('balance', given.text('socket'), shell.env) },

@@ -120,6 +120,9 @@ const run = async (given: Given, shell: Shell): Promise<number> => {
   const report = given.text('from');
   const live = given.flag('live');
   if (report !== null && live) throw new PlimsollError('options_conflict', { first: '--from', second: '--live' });
+  if (given.text('netns') !== null && !live) throw new PlimsollError('option_needs', { option: '--netns', other: '--live' });
+  if (given.text('space') !== null && !live && report === null)
+    throw new PlimsollError('option_needs', { option: '--space', other: '--live or --from' });
   let start: MeasuredStart | null = null;
   if (report !== null) start = await readReportStart(report, given.text('space'), shell);
   else if (live) start = await measureStart({ netns: given.text('netns'), space: given.text('space') }, shell);

@@ -2,6 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { loadConfiguration } from '../../balancer/configuration/index.ts';
 import { ExitCode, PlimsollError } from '../../core/errors.ts';
+import { nameOf } from '../../core/finding/of-space.ts';
 import { didYouMean } from '../../core/nearest.ts';
 import type { PortRange } from '../../core/port-range.ts';
 import { type MeasuredSpace, measurePortSpaces } from '../../core/port-spaces.ts';
@@ -32,6 +33,8 @@ const TOP = 10;
 const STATE = '/var/lib/plimsoll';
 const BALANCER = '/etc/plimsoll/plimsoll.yaml';
 const formats = ['sysctl', 'ansible', 'pod'] as const;
+/** `a, b or c`. */
+const either = (words: readonly string[]): string => `${words.slice(0, -1).join(', ')} or ${words.at(-1)}`;
 
 interface Target {
   readonly namespace: NetworkNamespace;
@@ -98,7 +101,7 @@ const wait = (seconds: number, interrupted: AbortSignal): Promise<void> =>
 
 /** Two looks at the namespace, its settings, and what they should be. */
 const examine = async (target: Target, sampler: Sampler, given: Given, shell: Shell): Promise<Examined> => {
-  const role = given.value('role', roles.join(', '), 'proxy', (t): Role | null => roles.find((r) => r === t) ?? null);
+  const role = given.value('role', either(roles), 'proxy', (t): Role | null => roles.find((r) => r === t) ?? null);
   const ports = await balancerPorts(given, shell);
   const [before] = sampler.look({ info: false, probeBudget: 0 }).views;
   await wait(INTERVAL, shell.interrupted);
@@ -234,8 +237,10 @@ const apply = async (
 const run = async (given: Given, shell: Shell): Promise<number> => {
   const modes = ['apply', 'rollback', 'dry-run'].filter((m) => given.flag(m));
   if (modes.length > 1) throw new PlimsollError('options_conflict', { first: `--${modes[0]}`, second: `--${modes[1]}` });
+  for (const other of [...modes.map((m) => `--${m}`), ...(given.flag('json') ? ['--json'] : [])])
+    if (given.text('format') !== null) throw new PlimsollError('options_conflict', { first: '--format', second: other });
   if (given.flag('rollback')) return runRollback(given, shell);
-  const format = given.value('format', formats.join(', '), 'ansible', (t) => formats.find((f) => f === t) ?? null);
+  const format = given.value('format', either(formats), 'ansible', (t) => formats.find((f) => f === t) ?? null);
   const only = namedSettings(given.texts('only'));
   const target = findTarget(given);
   const sampler = new Sampler([target.namespace]);
@@ -252,11 +257,14 @@ const run = async (given: Given, shell: Shell): Promise<number> => {
       pod: () => podText(wanted),
     }[format]();
     shell.stdout.write(text);
+    if (wanted.length === 0) shell.stderr.write('nothing to change\n');
     return asksForChange ? ExitCode.no : ExitCode.ok;
   }
   const files = new SysctlFiles(target.host.root);
   // In another namespace the host's files decide nothing.
   const origins = new Map<string, Origin>(target.persistent ? auditedSettings.map((name) => [name, files.about(name)]) : []);
+  const names = new Map(examined.measured.map(({ space }) => [space.id, nameOf(space)]));
+  const named = (id: string): string => names.get(id) ?? id;
   const told = { namespace: target.namespace.name, persistent: target.persistent };
   if (given.flag('apply')) {
     const { done, outcomes } = await apply(target, sampler, examined, audit, wanted, shell);
@@ -269,7 +277,7 @@ const run = async (given: Given, shell: Shell): Promise<number> => {
       if (done.file !== null) lines.push(`wrote ${safe(done.file)}\n`);
       else if (!target.persistent && lines.length > 0) lines.push('nothing was persisted: this is not the host’s own namespace\n');
       shell.stdout.write(lines.length === 0 ? 'nothing to change\n' : lines.join(''));
-      if (outcomes.length > 0) shell.stdout.write(`measured afterwards:\n${renderOutcomes(outcomes, shell)}`);
+      if (outcomes.length > 0) shell.stdout.write(`measured afterwards:\n${renderOutcomes(outcomes, named, shell)}`);
       for (const name of wanted.map((w) => w.name)) {
         const { wins, onlyProcps } = new SysctlFiles(target.host.root).about(name);
         const other = wins !== null && wins.file !== DROP_IN ? wins : onlyProcps;
@@ -290,7 +298,7 @@ const run = async (given: Given, shell: Shell): Promise<number> => {
     const existing = existingDropIn(target.host);
     const diff = target.persistent && wanted.length > 0 ? diffText(DROP_IN, existing, dropInText(existing, wanted)) : '';
     shell.stdout.write(wanted.length === 0 ? 'nothing to change\n' : `${runtime.join('')}${diff}`);
-  } else shell.stdout.write(renderAudit(audit, origins, examined.snippets, told, shell));
+  } else shell.stdout.write(renderAudit(audit, origins, examined.snippets, { ...told, named }, shell));
   return asksForChange ? ExitCode.no : ExitCode.ok;
 };
 

@@ -75,7 +75,7 @@ const spaces = (d: Diagnosis, paint: Paint, width: number): string[] => {
   ];
   for (const s of shown) {
     lines.push(spaceLine(s, paint, nameWidth, width));
-    if (urgency(s) !== null) lines.push(...detail(s, width).map((l) => paint('dim', l)));
+    if (urgency(s) !== null || d.findings.some((f) => f.subject === s.id)) lines.push(...detail(s, width).map((l) => paint('dim', l)));
   }
   const rest = d.unlisted + d.spaces.length - shown.length;
   if (rest > 0) lines.push(paint('dim', `  and ${formatNumber(rest)} less full`));
@@ -101,7 +101,9 @@ export const renderDoctor = (d: Diagnosis, shell: Shell): string => {
   const blocks = [spaces(d, paint, width), findings(d, paint, width), remedies(d, paint, width)];
   if (d.ruledOut.length > 0)
     blocks.push([paint('bold', 'Not the cause'), ...d.ruledOut.map((line) => `  ${wrap(safe(line), width - 2, '  ')}`)]);
-  const unseen = d.sensors.filter((s) => s.hint !== '' && s.status !== 'absent');
+  // What is not there leaves no question open; ports that were not asked about do.
+  const unsure = d.spaces.some((s) => s.freeLow !== s.freeHigh);
+  const unseen = d.sensors.filter((s) => s.hint !== '' && (s.status !== 'absent' || (unsure && s.name === 'explicit binds')));
   if (unseen.length > 0)
     blocks.push([paint('bold', 'Not seen'), ...unseen.map((s) => `  ${wrap(safe(`${s.name}: ${s.hint}`), width - 2, '    ')}`)]);
   const body = blocks.filter((lines) => lines.length > 0).map((lines) => `${lines.join('\n')}\n`);

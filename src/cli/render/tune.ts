@@ -52,18 +52,18 @@ export const renderAudit = (
   audit: Audit,
   origins: ReadonlyMap<string, Origin>,
   snippets: readonly { readonly product: string; readonly text: string }[],
-  told: { readonly namespace: string; readonly persistent: boolean },
+  told: { readonly namespace: string; readonly persistent: boolean; readonly named: (space: string) => string },
   shell: Shell,
 ): string => {
   const paint = painter(shell.stdout, shell.env);
   const columns = columnsOf(shell);
   const changes = audit.advice.filter((a) => a.recommended !== null);
   const rest = audit.advice.filter((a) => a.recommended === null && a.current !== null);
-  const where = told.namespace === 'host' ? 'this host' : `namespace ${safe(told.namespace)}`;
+  const where = told.namespace === 'host' ? 'on this host' : `in namespace ${safe(told.namespace)}`;
   const head =
     changes.length === 0
-      ? `${paint('green', 'Nothing to change')} on ${where}, for its load and its role (${audit.role}).`
-      : `${paint('yellow', `${changes.length} setting${changes.length === 1 ? '' : 's'} to change`)} on ${where}, for its load and its role (${audit.role}):`;
+      ? `${paint('green', 'Nothing to change')} ${where}, for its load and its role (${audit.role}).`
+      : `${paint('yellow', `${changes.length} setting${changes.length === 1 ? '' : 's'} to change`)} ${where}, for its load and its role (${audit.role}):`;
   const sections = [
     [head, ...changes.map((a) => changeBlock(a, origins.get(a.name), paint, columns))].join('\n'),
     ...(audit.promised.length === 0
@@ -73,7 +73,7 @@ export const renderAudit = (
             paint('bold', 'What it buys'),
             ...audit.promised.map(
               (p) =>
-                `  ${safe(p.space)}: ${formatNumber(p.effect.capacity)} ports, ${formatPercent(p.effect.usedRatio)} used in the long run`,
+                `  ${safe(told.named(p.space))}: ${formatNumber(p.effect.capacity)} ports, ${formatPercent(p.effect.usedRatio)} used in the long run`,
             ),
           ].join('\n'),
         ]),
@@ -104,14 +104,14 @@ export const renderAudit = (
 };
 
 /** What an apply did, and whether its promise came. */
-export const renderOutcomes = (outcomes: readonly Outcome[], shell: Shell): string => {
+export const renderOutcomes = (outcomes: readonly Outcome[], named: (space: string) => string, shell: Shell): string => {
   const paint = painter(shell.stdout, shell.env);
   return outcomes
     .map((o) => {
       const to =
         o.after === null ? 'no socket is left in it' : `${formatNumber(o.after.capacity)} ports, ${formatPercent(o.after.usedRatio)} used`;
       const mark = o.came ? paint('green', 'came') : paint('red', 'did not come');
-      return `  ${safe(o.space)}: ${formatNumber(o.before.capacity)} ports, ${formatPercent(o.before.usedRatio)} used → ${to}; promised ${formatNumber(o.promised.capacity)} ports, ${formatPercent(o.promised.usedRatio)} in the long run: ${mark}\n`;
+      return `  ${safe(named(o.space))}: ${formatNumber(o.before.capacity)} ports, ${formatPercent(o.before.usedRatio)} used → ${to}; promised ${formatNumber(o.promised.capacity)} ports, ${formatPercent(o.promised.usedRatio)} in the long run: ${mark}\n`;
     })
     .join('');
 };

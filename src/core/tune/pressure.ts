@@ -1,5 +1,6 @@
 /** Which port spaces are short of ports, and which settings would relieve them: the ground every recommendation stands on. */
 import { isLoopback } from '../address.ts';
+import { nameOf } from '../finding/of-space.ts';
 import { urgency } from '../finding/urgency.ts';
 import { plateau } from '../forecast.ts';
 import { peerTimestamps } from '../occupancy.ts';
@@ -100,5 +101,4 @@ export const relieve = (facts: TuneFacts, reservedAfter: PortSet): Relief => {
 };
 
 /** `10.0.0.1 → 10.0.0.2:80 (87 % used)` for prose. */
-export const describe = ({ space }: MeasuredSpace): string =>
-  `${space.source} → ${space.destination === null ? 'everywhere' : `${space.destination}:${space.destinationPort}`} (${formatPercent(space.usedRatio)} used)`;
+export const describe = ({ space }: MeasuredSpace): string => `${nameOf(space)} (${formatPercent(space.usedRatio)} used)`;
