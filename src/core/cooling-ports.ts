@@ -58,6 +58,8 @@ export class CoolingPorts {
   /** Ports that are here or out. */
   present: number;
   private untouched: number;
+  /** Ports beyond `untouched` that have a past all the same: an earlier process used them. */
+  private readonly ahead = new Set<number>();
   private readonly size: number;
   private readonly state: Uint8Array;
   private readonly next: Uint16Array;
@@ -87,7 +89,7 @@ export class CoolingPorts {
 
   /** Of the free ones those that have been used before. */
   get proven(): number {
-    return this.free - (this.size - this.untouched);
+    return this.free - (this.size - this.untouched - this.ahead.size);
   }
 
   /** Ports that somebody else holds, and that will be tried again when their rest is over. */
@@ -141,7 +143,15 @@ export class CoolingPorts {
       return this.shift(SUSPECT);
     }
     this.free--;
-    return !proven && this.untouched < this.size ? this.untouched++ : this.shift(this.oldest(now, true));
+    if (proven || this.untouched === this.size) return this.shift(this.oldest(now, true));
+    const port = this.untouched++;
+    if (this.ahead.size > 0) this.passKnown();
+    return port;
+  }
+
+  /** `untouched` stays on a port without a past. */
+  private passKnown(): void {
+    while (this.ahead.delete(this.untouched)) this.untouched++;
   }
 
   /** The port that has cooled longest although it may not be used yet, or -1. Ports held by others are none of these. */
@@ -169,6 +179,27 @@ export class CoolingPorts {
     this.present++;
     this.append(port, queueOf.we_closed, now);
     return true;
+  }
+
+  /**
+   * Calls `each` for every port of which more is known than that it is free: those that cool, those that were refused, and
+   * those that are lent, as of unknown end; oldest first within each queue.
+   */
+  remember(now: number, each: (port: number, queue: number, restedMs: number) => void): void {
+    const stamp = stampDown(now);
+    for (const queue of [queueOf.fin, queueOf.rst, queueOf.half_open, SUSPECT])
+      for (let port = (queue === SUSPECT ? this.head : this.cold)[queue]!; port !== NONE; port = this.next[port]!)
+        each(port, queue, Math.max(0, elapsed(this.released[port]!, stamp)));
+    if (this.out > 0) for (let port = 0; port < this.size; port++) if (this.state[port] === LENT) each(port, queueOf.half_open, 0);
+  }
+
+  /** A port that was never used here, but was before: it came back into `queue` `restedMs` ago. Called oldest first within each queue. */
+  learn(port: number, queue: number, restedMs: number, now: number): void {
+    if (port < this.untouched || port >= this.size || this.ahead.has(port)) return;
+    this.free--;
+    this.append(port, queue, now - restedMs / 1000);
+    this.ahead.add(port);
+    this.passKnown();
   }
 
   /** Takes a port that `take` gave out of this place altogether. */

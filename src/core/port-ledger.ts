@@ -55,6 +55,20 @@ export interface PortBlock {
   readonly ports: readonly number[];
 }
 
+/**
+ * What is known of one port space beyond which ports are free, for the ledger that comes after this one: columns, a row for each
+ * port that cools, was refused, or is lent.
+ */
+export interface KnownPorts {
+  readonly address: string;
+  readonly server: string;
+  readonly ports: Uint16Array;
+  /** Index of `queueOf`: how its connection ended. */
+  readonly queues: Uint8Array;
+  /** Milliseconds since. */
+  readonly rested: Uint32Array;
+}
+
 /** One port space of the ledger. used + free + cooling + held_by_others + lent = capacity. */
 export interface LedgerSpace {
   readonly address: string;
@@ -319,6 +333,46 @@ export class PortLedger {
       }
     }
     return rows;
+  }
+
+  /** What a later ledger must know so as not to use a port sooner than this one would have. */
+  remember(now: number): readonly KnownPorts[] {
+    const known: KnownPorts[] = [];
+    for (const spaces of this.servers.values()) {
+      for (const { address, server, traffic, lent } of spaces) {
+        traffic.ripen(now, this.coolDowns);
+        const count = traffic.cooling + traffic.suspects + lent;
+        if (count === 0) continue;
+        const rows = { ports: new Uint16Array(count), queues: new Uint8Array(count), rested: new Uint32Array(count) };
+        let row = 0;
+        traffic.remember(now, (index, queue, rested) => {
+          rows.ports[row] = this.ports[index]!;
+          rows.queues[row] = queue;
+          rows.rested[row++] = rested;
+        });
+        known.push({ address, server, ...rows });
+      }
+    }
+    return known;
+  }
+
+  /**
+   * Takes over what an earlier ledger remembered `since` seconds ago, before it has used those ports itself: they go on cooling.
+   * Addresses and ports that are not this ledger's are passed over. Returns how many ports still cool.
+   */
+  learn(known: readonly KnownPorts[], since: number, now: number): number {
+    let cooling = 0;
+    for (const { address, server, ports, queues, rested } of known) {
+      if (!this.draining.has(address)) continue;
+      const { traffic } = this.spaces(server).find((s) => s.address === address)!;
+      ports.forEach((port, row) => {
+        const index = this.indexOf[port]!;
+        if (index < this.trafficSize) traffic.learn(index, queues[row]!, rested[row]! + since * 1000, now);
+      });
+      traffic.ripen(now, this.coolDowns);
+      cooling += traffic.cooling;
+    }
+    return cooling;
   }
 
   /** Up to `count` free ports for a worker, unused longest first; from the address with most free ports if `address` is null. Null if none is free. */

@@ -137,7 +137,7 @@ test('ports lent to workers are never in two places, come back, and reach whoeve
             const mine = held[worker]!;
             if (mine.length === 0) continue;
             const [port] = mine.splice(which % mine.length, 1);
-            const next = lending.returned(worker, { address: '10.0.0.1', server, ports: [port!] }, now);
+            const next = lending.returned(worker, { address: '10.0.0.1', server, ports: [port!] }, 'we_closed', now);
             if (waiting.size > 0) expect(next).not.toBeNull();
             if (next !== null) take(next.worker, next.block);
           } else {

@@ -16,6 +16,8 @@ interface Port {
   released: number;
 }
 
+const fresh = (): Port => ({ out: false, ending: 'never', released: Number.NEGATIVE_INFINITY });
+
 /** One naive record per (address, server, port). */
 class Reference {
   readonly ports = new Map<string, Port>();
@@ -31,7 +33,7 @@ class Reference {
     const key = `${address} ${server} ${number}`;
     let port = this.ports.get(key);
     if (port === undefined) {
-      port = { out: false, ending: 'never', released: Number.NEGATIVE_INFINITY };
+      port = fresh();
       this.ports.set(key, port);
     }
     return port;
@@ -61,6 +63,7 @@ type Step =
   | { readonly kind: 'hold'; readonly which: number }
   | { readonly kind: 'drain'; readonly address: number }
   | { readonly kind: 'add'; readonly address: number }
+  | { readonly kind: 'restart'; readonly seconds: number }
   | { readonly kind: 'wait'; readonly seconds: number };
 
 const addressNames = ['10.0.0.5', '10.0.0.6', '2001:db8::7'];
@@ -72,6 +75,7 @@ const anyStep: fc.Arbitrary<Step> = fc.oneof(
   { weight: 5, arbitrary: fc.record({ kind: fc.constant('release' as const), which: fc.nat(), ending: fc.constantFrom(...endings) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('hold' as const), which: fc.nat() }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constantFrom('drain', 'add'), address: fc.nat(2) }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('restart' as const), seconds: fc.constantFrom(0, 0.25, 20, 61) }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('wait' as const), seconds: fc.constantFrom(0.5, 15, 16, 29, 31, 64, 66, 3600) }) },
 );
 const anyRanges: fc.Arbitrary<readonly PortRange[]> = fc.constantFrom<readonly PortRange[]>(
@@ -103,7 +107,7 @@ describe('the ledger does what a search over all ports would do', () => {
         const traffic = numbers.slice(0, numbers.length - monitorPorts);
         const monitors = new Set(numbers.slice(numbers.length - monitorPorts));
         const reference = new Reference(traffic);
-        const ledger = new PortLedger({ addresses: addressNames.slice(0, 2), ports: ranges, monitorPorts, cooldown, heldRetry });
+        let ledger = new PortLedger({ addresses: addressNames.slice(0, 2), ports: ranges, monitorPorts, cooldown, heldRetry });
         const active = new Set(addressNames.slice(0, 2));
         const leases: Lease[] = [];
         const monitorsHeld = new Map<string, number>();
@@ -129,7 +133,24 @@ describe('the ledger does what a search over all ports would do', () => {
 
         for (const step of steps) {
           if (step.kind === 'wait') now += step.seconds;
-          else if (step.kind === 'drain' || step.kind === 'add') {
+          else if (step.kind === 'restart') {
+            const known = ledger.remember(now);
+            // The process is gone, and its connections with it; what its address list said, the next one is told by the file.
+            for (const [key, port] of reference.ports) {
+              if (!active.has(key.split(' ')[0]!)) reference.ports.delete(key);
+              const cools = !port.out && ['fin', 'rst', 'half_open'].includes(port.ending) && !reference.isFree(port, now);
+              if (port.out || (!cools && port.ending !== 'refused')) Object.assign(port, fresh());
+            }
+            leases.length = 0;
+            monitorsHeld.clear();
+            // Another process, another clock.
+            const shift = step.seconds + 1e6;
+            for (const port of reference.ports.values()) port.released += shift - step.seconds;
+            now += shift;
+            ledger = new PortLedger({ addresses: [...active], ports: ranges, monitorPorts, cooldown, heldRetry });
+            const cooling = ledger.learn(known, step.seconds, now);
+            expect(cooling).toBe(serverNames.flatMap((s) => [...active].flatMap((a) => reference.cooling(a, s, now))).length);
+          } else if (step.kind === 'drain' || step.kind === 'add') {
             const address = addressNames[step.address]!;
             if (step.kind === 'drain') {
               active.delete(address);
@@ -206,21 +227,34 @@ describe('the ledger does what a search over all ports would do', () => {
     fc.assert(
       fc.property(
         fc.double({ min: 0, max: 1e7, noNaN: true }),
-        fc.double({ min: -0.003, max: 0.003, noNaN: true }),
+        fc.double({ min: -0.006, max: 0.006, noNaN: true }),
         fc.constantFrom<Ending>('fin', 'rst', 'half_open'),
-        (start, beside, ending) => {
-          const ledger = new PortLedger({
-            addresses: ['10.0.0.5'],
-            ports: [{ low: 7, high: 7 }],
-            monitorPorts: 0,
-            cooldown: { fin: 9, rst: 3, half_open: 6 },
-          });
+        // Half of them over a restart: after this many seconds, for this many, to a clock that says this.
+        fc.option(fc.record({ after: fc.double({ min: 0, max: 1, noNaN: true }), since: fc.double({ min: 0, max: 1, noNaN: true }) })),
+        fc.double({ min: 0, max: 1e7, noNaN: true }),
+        (start, beside, ending, restart, clock) => {
+          const made = (): PortLedger =>
+            new PortLedger({
+              addresses: ['10.0.0.5'],
+              ports: [{ low: 7, high: 7 }],
+              monitorPorts: 0,
+              cooldown: { fin: 9, rst: 3, half_open: 6 },
+            });
+          let ledger = made();
           ledger.release(ledger.acquire('s:1', start)!, ending, start);
           const rest = { fin: 9, rst: 3, half_open: 6 }[ending as 'fin'];
-          const now = start + rest + beside;
+          let began = start;
+          if (restart !== null) {
+            const known = ledger.remember(start + restart.after);
+            ledger = made();
+            ledger.learn(known, restart.since, clock);
+            began = clock - restart.after - restart.since;
+          }
+          const now = began + rest + beside;
           const got = ledger.acquire('s:1', now);
-          if (now - start < rest) expect(got).toBeNull();
-          else if (now - start > rest + 0.002) expect(got).not.toBeNull();
+          // Doubles of this size are exact to a few nanoseconds; each rounding costs up to a millisecond.
+          if (now - began < rest - (restart === null ? 0 : 1e-7)) expect(got).toBeNull();
+          else if (now - began > rest + (restart === null ? 0.002 : 0.0045)) expect(got).not.toBeNull();
         },
       ),
       { numRuns: 2000 },

@@ -7,7 +7,7 @@
 import { readFileSync } from 'node:fs';
 import { formatEndpoint } from '../../core/address.ts';
 import { PlimsollError } from '../../core/errors.ts';
-import { PortLedger } from '../../core/port-ledger.ts';
+import { type KnownPorts, PortLedger } from '../../core/port-ledger.ts';
 import { formatRange } from '../../core/port-range.ts';
 import type {
   ApplicationProfile,
@@ -168,6 +168,20 @@ export class EmbeddedEngine {
     for (const { pool } of this.pools.values()) if (pool.snat !== null) pool.portsFreed();
   }
 
+  /** By SNAT pool, what its ledger must tell the next process. */
+  portKnowledge(): ReadonlyMap<string, readonly KnownPorts[]> {
+    const now = this.clock.seconds();
+    return new Map([...this.snatPools].map(([name, { ledger }]) => [name, ledger.remember(now)]));
+  }
+
+  /** The other way round, `since` seconds later. How many ports still cool. */
+  learnPorts(knowledge: ReadonlyMap<string, readonly KnownPorts[]>, since: number): number {
+    const now = this.clock.seconds();
+    let cooling = 0;
+    for (const [name, known] of knowledge) cooling += this.snatPools.get(name)?.ledger.learn(known, since, now) ?? 0;
+    return cooling;
+  }
+
   private commitSnatPools(wanted: readonly SnatConfiguration[]): void {
     const names = new Set(wanted.map((s) => s.name));
     for (const name of this.snatPools.keys()) if (!names.has(name)) this.snatPools.delete(name);
@@ -182,6 +196,8 @@ export class EmbeddedEngine {
           cooldown: snat.cooldown,
           owner: this.options.lender === undefined,
         });
+        // Other ports, but those that both have are the same 4-tuples to the servers.
+        if (running !== undefined) ledger.learn(running.ledger.remember(this.clock.seconds()), 0, this.clock.seconds());
         this.snatPools.set(snat.name, new SnatPool(snat.name, shape, ledger, this.options.lender ?? null, () => this.clock.seconds()));
         continue;
       }

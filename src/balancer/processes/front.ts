@@ -1,6 +1,7 @@
 /** What the control socket and the signals act on: one engine in this process, or many behind a parent. */
 import type { Configuration } from '../configuration/index.ts';
 import type { BalancerState } from '../engine.ts';
+import type { PortKnowledge } from './port-memory.ts';
 
 export interface Front {
   apply(configuration: Configuration): Promise<void>;
@@ -13,6 +14,10 @@ export interface Front {
   state(): Promise<BalancerState>;
   note(kind: 'started' | 'reloaded' | 'reload_refused', text: string): void;
   warn(snatPool: string, warnings: readonly string[]): void;
+  /** What the ledgers know of ports that servers may still hold. */
+  portKnowledge(): PortKnowledge;
+  /** Has the ledgers know what earlier ones did `since` seconds ago; before `serve`. How many ports still cool. */
+  learnPorts(knowledge: PortKnowledge, since: number): number;
   /** Lets requests finish for up to `grace` seconds. */
   stop(grace: number): Promise<void>;
 }

@@ -2,7 +2,7 @@
  * Which worker holds which ports. Ports go out in blocks that shrink as they get scarce; who finds none left waits, the others
  * are asked to return one, and whoever has waited longest gets what comes back. With fewer ports than workers they travel.
  */
-import type { PortBlock, PortLedger } from '../../core/port-ledger.ts';
+import type { Ending, PortBlock, PortLedger } from '../../core/port-ledger.ts';
 
 /** Most ports of one block. */
 const largestBlock = 32;
@@ -45,11 +45,11 @@ export class Lending {
     return null;
   }
 
-  /** A block came back from `worker`. The worker that has waited longest for such a port, and its block. */
-  returned(worker: number, block: PortBlock, now: number): { readonly worker: number; readonly block: PortBlock } | null {
+  /** A block came back from `worker`, its connections ended by `ending`. The worker that has waited longest for such a port, and its block. */
+  returned(worker: number, block: PortBlock, ending: Ending, now: number): { readonly worker: number; readonly block: PortBlock } | null {
     const entry = this.lent.get(worker)?.get(`${block.address} ${block.server}`);
     const mine = block.ports.filter((port) => entry?.ports.delete(port) === true);
-    this.ledger.takeBack({ ...block, ports: mine }, now, 'we_closed');
+    this.ledger.takeBack({ ...block, ports: mine }, now, ending);
     return this.serve(block.server, now);
   }
 

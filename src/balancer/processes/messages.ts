@@ -1,6 +1,6 @@
 /** What parent and workers say to each other, over Node's IPC channel. Listening handles travel beside `listener`. */
 import type { ErrorCode, ErrorFacts } from '../../core/errors.ts';
-import type { PortBlock } from '../../core/port-ledger.ts';
+import type { Ending, PortBlock } from '../../core/port-ledger.ts';
 import type { Configuration } from '../configuration/index.ts';
 import type { Administration } from '../embedded/pool/server.ts';
 import type { BalancerEvent, BalancerState } from '../engine.ts';
@@ -33,6 +33,6 @@ export type FromWorker =
   | { readonly from: 'up' }
   | { readonly from: 'applied'; readonly id: number; readonly error: { readonly code: ErrorCode; readonly facts: ErrorFacts } | null }
   | { readonly from: 'want'; readonly snatPool: string; readonly server: string }
-  | { readonly from: 'return'; readonly snatPool: string; readonly shape: string; readonly block: PortBlock }
+  | { readonly from: 'return'; readonly snatPool: string; readonly shape: string; readonly block: PortBlock; readonly ending: Ending }
   | { readonly from: 'event'; readonly event: BalancerEvent }
   | { readonly from: 'state'; readonly id: number; readonly state: BalancerState };

@@ -8,6 +8,7 @@ import { execFileSync } from 'node:child_process';
 import { accessSync, chownSync, constants, statSync } from 'node:fs';
 import { isLoopback } from '../../core/address.ts';
 import { PlimsollError } from '../../core/errors.ts';
+import { formatNumber } from '../../core/quantity.ts';
 import { hostWarnings } from '../configuration/host.ts';
 import { type Configuration, loadConfiguration } from '../configuration/index.ts';
 import { withSnatAddress } from '../configuration/live.ts';
@@ -15,6 +16,7 @@ import type { ControlRequest, ControlResults } from '../control/protocol.ts';
 import { openControl } from '../control/server.ts';
 import type { Front } from './front.ts';
 import type { HostServices } from './host.ts';
+import { openPortMemory, type PortMemory } from './port-memory.ts';
 
 export interface RunOptions {
   readonly file: string;
@@ -31,6 +33,12 @@ export interface RunOptions {
   /** Called once when clients are served. */
   readonly ready: (configuration: Configuration) => void;
 }
+
+/** Milliseconds between two writings of what the ledgers know: what a crash may forget. */
+const saveEvery = 1000;
+
+/** Beside the control socket: `balance.ports` of `balance.sock`. */
+const portMemoryPath = (socketPath: string): string => `${socketPath.replace(/\.sock$/, '')}.ports`;
 
 /** Runs until interrupted. Throws PlimsollError if it cannot start. */
 export const runBalancer = async (options: RunOptions): Promise<void> => {
@@ -104,9 +112,13 @@ export const runBalancer = async (options: RunOptions): Promise<void> => {
     }
   };
   let control: { close(): void } | null = null;
+  let memory: PortMemory | null = null;
+  let saving: NodeJS.Timeout | undefined;
   try {
     control = await openControl({ path: options.socketPath, answer, peerUser: host.peerUser, owner });
     await front.apply(configuration);
+    memory = openPortMemory(portMemoryPath(options.socketPath), owner);
+    const cooling = memory.earlier === null ? 0 : front.learnPorts(memory.earlier.knowledge, memory.earlier.since);
     if (owner !== null) {
       handOver(options.writes, owner);
       become(configuration.user!, owner);
@@ -114,7 +126,12 @@ export const runBalancer = async (options: RunOptions): Promise<void> => {
     mayWrite(options.writes);
     await front.serve();
     adopt(configuration);
-    front.note('started', file);
+    const left = [
+      ...(cooling > 0 ? [`${formatNumber(cooling)} source ports still cool from before`] : []),
+      ...(memory.trouble === null ? [] : [`cooling ports will not outlive this process: ${memory.trouble}`]),
+    ];
+    front.note('started', [file, ...left].join('; '));
+    saving = setInterval(() => memory?.save(front.portKnowledge()), saveEvery);
     options.onHangup(() => void reload().catch(() => {}));
     options.ready(configuration);
     await new Promise<void>((resolve) => {
@@ -123,7 +140,10 @@ export const runBalancer = async (options: RunOptions): Promise<void> => {
     });
   } finally {
     control?.close();
+    clearInterval(saving);
     await front.stop(options.interrupted.aborted ? options.grace : 0);
+    memory?.save(front.portKnowledge());
+    memory?.close();
   }
 };
 

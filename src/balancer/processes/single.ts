@@ -13,6 +13,8 @@ export const singleProcess = (options: EngineOptions): Front => {
     state: async () => engine.state(),
     note: (kind, text) => engine.events.add(kind, 'balancer', null, text),
     warn: (pool, warnings) => engine.setWarnings(pool, warnings),
+    portKnowledge: () => engine.portKnowledge(),
+    learnPorts: (knowledge, since) => engine.learnPorts(knowledge, since),
     stop: (grace) => engine.stop(grace),
   };
 };

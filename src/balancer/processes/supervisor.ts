@@ -15,6 +15,7 @@ import type { Front } from './front.ts';
 import { Lending } from './lending.ts';
 import { mergeStates } from './merge.ts';
 import type { CertificateText, FromWorker, ToWorker } from './messages.ts';
+import type { PortKnowledge } from './port-memory.ts';
 import { Shortages } from './shortages.ts';
 
 export interface SupervisorOptions {
@@ -145,6 +146,14 @@ class Supervisor implements Front {
     this.engine.setWarnings(snatPool, warnings);
   }
 
+  portKnowledge(): PortKnowledge {
+    return this.engine.portKnowledge();
+  }
+
+  learnPorts(knowledge: PortKnowledge, since: number): number {
+    return this.engine.learnPorts(knowledge, since);
+  }
+
   async stop(grace: number): Promise<void> {
     this.stopping = true;
     if (grace > 0) this.engine.events.add('stopping', 'balancer', null, `up to ${grace} s for open requests`);
@@ -246,7 +255,7 @@ class Supervisor implements Front {
       case 'return': {
         const lending = this.lendings.get(message.snatPool);
         if (lending === undefined || lending.shape !== message.shape) return;
-        const next = lending.returned(worker.id, message.block, now);
+        const next = lending.returned(worker.id, message.block, message.ending, now);
         if (next !== null) this.lend(next.worker, message.snatPool, lending, next.block);
         return;
       }

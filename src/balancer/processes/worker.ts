@@ -2,6 +2,7 @@
  * A worker: serves clients on listeners it was given, over ports it was lent, towards servers whose health it is told. It
  * ends when its parent says so, and when its parent is gone.
  */
+import { queueOf } from '../../core/cooling-ports.ts';
 import { PlimsollError } from '../../core/errors.ts';
 import type { PortBlock } from '../../core/port-ledger.ts';
 import type { AccessLog } from '../embedded/access-log.ts';
@@ -40,7 +41,8 @@ export const runWorker = async (channel: WorkerChannel, accessLog: AccessLog | n
   const dry = new Map<string, number>();
   let certificates: Readonly<Record<string, { readonly cert: string; readonly key: string }>> = {};
 
-  const give = (snatPool: string, shape: string, block: PortBlock): void => channel.send({ from: 'return', snatPool, shape, block });
+  const give = (snatPool: string, shape: string, block: PortBlock): void =>
+    channel.send({ from: 'return', snatPool, shape, block, ending: 'we_closed' });
   const engine: EmbeddedEngine = new EmbeddedEngine({
     monitors: false,
     accessLog,
@@ -76,7 +78,20 @@ export const runWorker = async (channel: WorkerChannel, accessLog: AccessLog | n
   const over = new Promise<void>((resolve) => {
     stopped = resolve;
   });
-  const stop = (grace: number): void => void engine.stop(grace).then(stopped);
+  /** Every port goes home, those that cool with the reason. */
+  const settle = (): void => {
+    for (const snat of engine.snatPools.values()) {
+      for (const { address, server, ports, queues } of snat.ledger.remember(engine.clock.seconds())) {
+        for (const ending of ['fin', 'rst', 'half_open', 'refused'] as const) {
+          const ended = [...ports].filter((_, row) => queues[row] === queueOf[ending]);
+          if (ended.length > 0)
+            channel.send({ from: 'return', snatPool: snat.name, shape: snat.shape, block: { address, server, ports: ended }, ending });
+        }
+      }
+      snat.returnOf(() => true);
+    }
+  };
+  const stop = (grace: number): void => void engine.stop(grace).then(settle).then(stopped);
 
   const stopReturning = engine.clock.onTick(() => {
     for (const snat of engine.snatPools.values()) snat.returnSpare(spare);

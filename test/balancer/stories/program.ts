@@ -80,7 +80,7 @@ export class Program {
   }
 
   /** Waits for a line on either stream. */
-  async said(pattern: RegExp, within = 10_000): Promise<void> {
+  async said(pattern: RegExp, within = 30_000): Promise<void> {
     await until(
       `${pattern} (it said: ${[...this.out, ...this.err].slice(-5).join(' | ')})`,
       () => {

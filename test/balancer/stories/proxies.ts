@@ -109,6 +109,8 @@ export interface OurSettings {
   /** The text of the file; `{socket}` is not replaced: the socket is an argument. */
   readonly configuration: string;
   readonly args?: readonly string[];
+  /** The control socket of a process that was there before. */
+  readonly socket?: string;
 }
 
 /** Ours, with what its operators have: the control socket and the commands that use it. */
@@ -116,7 +118,7 @@ export class Plimsoll implements Proxy {
   readonly product = 'plimsoll' as const;
   readonly program: Program;
   readonly configurationPath: string;
-  private readonly socket: string;
+  readonly socket: string;
   private readonly entry: string;
   private readonly network: Network;
 
@@ -130,7 +132,7 @@ export class Plimsoll implements Proxy {
 
   static async start(network: Network, settings: OurSettings): Promise<Plimsoll> {
     const path = file('plimsoll.yaml', settings.configuration);
-    const socket = join(scratch, `${counter++}.sock`);
+    const socket = settings.socket ?? join(scratch, `${counter++}.sock`);
     const entry = 'src/cli/entry.ts';
     const program = await startNode(network.balancer, entry, ['balance', '-c', path, '--socket', socket, ...(settings.args ?? [])]);
     await program.said(/^plimsoll balance: /);
@@ -169,8 +171,8 @@ export class Plimsoll implements Proxy {
     return this.program.err.length;
   }
 
-  end(): Promise<void> {
-    return this.program.end();
+  end(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
+    return this.program.end(signal);
   }
 }
 
