@@ -43,6 +43,7 @@ export class Connection {
   place = -1;
   private readonly socket: Socket;
   private readonly owner: ConnectionOwner;
+  private readonly tls: boolean;
   private reader: ResponseReader | null = null;
 
   constructor(target: Target, source: Source, since: number, attempt: number, owner: ConnectionOwner) {
@@ -58,6 +59,7 @@ export class Connection {
       ...(source.localPort === undefined ? {} : { localPort: source.localPort }),
       onread: { buffer: view, callback: (n: number) => this.read(n) },
     };
+    this.tls = target.tls !== null;
     const began = performance.now();
     if (target.tls === null) {
       this.socket = connect(to);
@@ -97,7 +99,8 @@ export class Connection {
   close(reset: boolean): void {
     const { connecting } = this.socket;
     this.state = 'closed';
-    if (reset && !connecting) this.socket.resetAndDestroy();
+    // Node resets no TLS socket; it is closed with FIN.
+    if (reset && !connecting && !this.tls) this.socket.resetAndDestroy();
     else this.socket.destroy();
   }
 

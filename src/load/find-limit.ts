@@ -60,9 +60,6 @@ export const findLimit = async (search: Search, probe: (rate: number) => Promise
   return { rate: good, failsAt: bad?.rate ?? null, cause: bad?.cause ?? null, probes };
 };
 
-/** Own lateness, p99 in seconds, from which on a rate was not really asked for. */
-const LATE = 0.1;
-
 /**
  * Why a run did not go well, by what explains the rest: ports and other failures of this host, the server's, requests that were not
  * sent, a threshold, the generator itself. Null if it went well. A threshold on errors or missed requests stands in for "none at all".
@@ -75,7 +72,6 @@ export const causeOf = (total: Total, thresholds: readonly Verdict[]): string | 
     if (total.errors.local_port > 0) return 'local_port';
     return causes.reduce((worst, cause) => (total.errors[cause] > total.errors[worst] ? cause : worst));
   }
-  if (!(judged('missed') && broken === undefined) && total.missed > 0) return 'missed';
-  if (broken !== undefined) return `threshold ${broken.expression}`;
-  return (total.lateness.quantile(0.99) ?? 0) > LATE ? 'lateness' : null;
+  if (!(judged('missed') && broken === undefined) && total.missed > 0) return total.missedLate > total.missed / 2 ? 'lateness' : 'missed';
+  return broken === undefined ? null : `threshold ${broken.expression}`;
 };

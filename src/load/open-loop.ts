@@ -79,11 +79,12 @@ export class OpenLoop implements Traffic {
     const { tally } = engine;
     tally.scheduled++;
     tally.lateness.record((now - this.due) / 1000);
-    const connection = this.idle.pop();
     if (now - this.due > latest) {
-      if (connection !== undefined) this.idle.push(connection);
-      tally.missedBusy++;
-    } else if (connection !== undefined) engine.again(connection, this.due, now);
+      tally.missedLate++;
+      return;
+    }
+    const connection = this.idle.pop();
+    if (connection !== undefined) engine.again(connection, this.due, now);
     else if (engine.open >= this.most) tally.missedBusy++;
     else if (now < engine.shortUntil) tally.missedNoPort++;
     else engine.begin(this.due, now);

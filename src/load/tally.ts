@@ -33,6 +33,8 @@ export interface Delta {
   /** Not attempted: as many as may be were under way, or a search for a port had just failed. */
   readonly missedBusy: number;
   readonly missedNoPort: number;
+  /** Overdue by so much that it was not sent any more. */
+  readonly missedLate: number;
   readonly errors: Errors;
   /** `ECONNREFUSED connect` → how often. */
   readonly details: Readonly<Record<string, number>>;
@@ -64,6 +66,7 @@ export class Tally {
   ok = 0;
   missedBusy = 0;
   missedNoPort = 0;
+  missedLate = 0;
   opened = 0;
   closedByUs = 0;
   closedByServer = 0;
@@ -94,6 +97,7 @@ export class Tally {
       ok: this.ok,
       missedBusy: this.missedBusy,
       missedNoPort: this.missedNoPort,
+      missedLate: this.missedLate,
       errors: this.errors,
       details: this.details,
       opened: this.opened,
@@ -108,7 +112,7 @@ export class Tally {
       latency: this.latency.take(),
       lateness: this.lateness.take(),
     };
-    this.scheduled = this.sent = this.ok = this.missedBusy = this.missedNoPort = 0;
+    this.scheduled = this.sent = this.ok = this.missedBusy = this.missedNoPort = this.missedLate = 0;
     this.opened = this.closedByUs = this.closedByServer = this.broken = this.bytes = 0;
     this.errors = noErrors();
     this.details = {};
@@ -128,6 +132,7 @@ export class Total {
   ok = 0;
   missedBusy = 0;
   missedNoPort = 0;
+  missedLate = 0;
   opened = 0;
   closedByUs = 0;
   closedByServer = 0;
@@ -143,6 +148,7 @@ export class Total {
     this.ok += d.ok;
     this.missedBusy += d.missedBusy;
     this.missedNoPort += d.missedNoPort;
+    this.missedLate += d.missedLate;
     this.opened += d.opened;
     this.closedByUs += d.closedByUs;
     this.closedByServer += d.closedByServer;
@@ -157,7 +163,7 @@ export class Total {
   }
 
   get missed(): number {
-    return this.missedBusy + this.missedNoPort;
+    return this.missedBusy + this.missedNoPort + this.missedLate;
   }
 
   get failed(): number {

@@ -16,7 +16,7 @@ export const loadSchema = z.strictObject({
   sent: count,
   ok: count,
   missed: count,
-  missed_because: z.strictObject({ busy: count, no_port: count }),
+  missed_because: z.strictObject({ busy: count, no_port: count, late: count }),
   rate: seconds,
   latency: z.strictObject({
     p50: seconds.nullable(),

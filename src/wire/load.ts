@@ -12,6 +12,7 @@ export interface LoadRun {
   readonly ok: number;
   readonly missedBusy: number;
   readonly missedNoPort: number;
+  readonly missedLate: number;
   readonly latency: Quantiles;
   readonly lateness: Quantiles;
   readonly errors: Readonly<Record<'local_port' | 'local_other' | 'refused' | 'reset' | 'timeout' | 'status' | 'other', number>>;
@@ -72,8 +73,8 @@ export const loadDocument = (run: LoadRun) => ({
   scheduled: run.scheduled,
   sent: run.sent,
   ok: run.ok,
-  missed: run.missedBusy + run.missedNoPort,
-  missed_because: { busy: run.missedBusy, no_port: run.missedNoPort },
+  missed: run.missedBusy + run.missedNoPort + run.missedLate,
+  missed_because: { busy: run.missedBusy, no_port: run.missedNoPort, late: run.missedLate },
   /** Answered well per second. */
   rate: run.seconds > 0 ? round(run.ok / run.seconds) : 0,
   latency: {

@@ -54,7 +54,7 @@ describe('plimsoll load and the ports the kernel chooses', () => {
   });
 
   kernelTest('last when the server closes first', async () => {
-    const ns = place([40000, 40029]);
+    const ns = place([40000, 40079]);
     const { document: d } = await load(ns, `http://${server}/ --rate 100/s --duration 1s --requests-per-connection 1 --closer server`);
     expect([d.ok, d.prediction.lasts, d.exhausted_after]).toEqual([100, true, null]);
     expect([d.connections.closed_by_server, d.connections.closed_by_client]).toEqual([100, 0]);

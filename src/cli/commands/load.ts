@@ -217,6 +217,7 @@ const documentOf = (url: string, startedAt: number, result: Result, thresholds: 
     ok: total.ok,
     missedBusy: total.missedBusy,
     missedNoPort: total.missedNoPort,
+    missedLate: total.missedLate,
     latency: total.latency,
     lateness: total.lateness,
     errors: total.errors,

@@ -164,7 +164,14 @@ export const renderLoad = (d: LoadDocument, shell: Shell): string => {
   if (d.missed > 0)
     rows.push([
       'missed',
-      `${formatNumber(d.missed)} not attempted: ${formatNumber(d.missed_because.busy)} with too many under way, ${formatNumber(d.missed_because.no_port)} right after a search for a port had failed`,
+      `${formatNumber(d.missed)} not attempted: ${[
+        [d.missed_because.busy, 'with too many under way'],
+        [d.missed_because.no_port, 'right after a search for a port had failed'],
+        [d.missed_because.late, 'overdue by a second because plimsoll could not keep up (--workers)'],
+      ]
+        .filter(([n]) => n !== 0)
+        .map(([n, why]) => `${formatNumber(n as number)} ${why}`)
+        .join(', ')}`,
     ]);
   if (errors > 0) {
     const kinds = [...d.error_codes]
