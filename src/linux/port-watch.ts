@@ -138,25 +138,39 @@ const eventAttributes = (id: number): Uint8Array => {
 
 const cString = (text: string): Uint8Array => new Uint8Array([...new TextEncoder().encode(text), 0]);
 
-/** The tracepoint's `format`, from a tracefs mounted nowhere: nothing on the host changes. */
+const TRACEPOINT = 'events/sock/inet_sock_set_state/format';
+
+const layoutOf = (text: string): Reading<Layout> => {
+  const layout = parseFormat(text);
+  return layout === null
+    ? { status: 'unsupported', hint: 'the tracepoint inet_sock_set_state has another form here' }
+    : { status: 'ok', value: layout };
+};
+
+/**
+ * The tracepoint's `format`: from where tracefs is mounted, which needs CAP_DAC_READ_SEARCH to read, else from a tracefs mounted
+ * nowhere, which needs CAP_SYS_ADMIN to mount. Nothing on the host changes.
+ */
 const readFormat = (ffi: Ffi): Reading<Layout> => {
+  const mounted = readText(`/sys/kernel/tracing/${TRACEPOINT}`);
+  if (mounted !== null) return layoutOf(mounted);
   const tracefs = ffi.mountDetached('tracefs');
   if (tracefs < 0) {
     const code = errnoName(ffi.errno());
     return code === 'EPERM' || code === 'EACCES'
-      ? { status: 'denied', hint: 'watching failed port searches needs root (CAP_SYS_ADMIN): nothing else in Linux counts them' }
+      ? {
+          status: 'denied',
+          hint: 'watching failed port searches needs root (CAP_PERFMON, and CAP_SYS_ADMIN or a tracefs it may read): nothing else in Linux counts them',
+        }
       : { status: 'unsupported', hint: `tracefs cannot be opened: ${code}` };
   }
   try {
-    const layout = parseFormat(readFileSync(`/proc/self/fd/${tracefs}/events/sock/inet_sock_set_state/format`, 'utf8'));
-    return layout === null
-      ? { status: 'unsupported', hint: 'the tracepoint inet_sock_set_state has another form here' }
-      : { status: 'ok', value: layout };
+    return layoutOf(readFileSync(`/proc/self/fd/${tracefs}/${TRACEPOINT}`, 'utf8'));
   } catch (error) {
-    return {
-      status: 'absent',
-      hint: `the kernel has no tracepoint sock:inet_sock_set_state (${(error as NodeJS.ErrnoException).code ?? 'unreadable'})`,
-    };
+    const code = (error as NodeJS.ErrnoException).code ?? 'unreadable';
+    if (code === 'EACCES')
+      return { status: 'denied', hint: 'watching failed port searches needs root (CAP_DAC_READ_SEARCH beside CAP_SYS_ADMIN)' };
+    return { status: 'absent', hint: `the kernel has no tracepoint sock:inet_sock_set_state (${code})` };
   } finally {
     ffi.close(tracefs);
   }

@@ -1,58 +1,26 @@
 /** /openapi.json tells of every route, and every real answer is as it says; for a host that fills and a balancer that runs. */
-import { writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { routes } from '../../../src/agent/http/routes.ts';
 import { errorCodes } from '../../../src/core/errors.ts';
 import { kernelTest, privileged } from '../../support/netns.ts';
 import { until } from '../../support/poll.ts';
-import { Filling } from '../support/filling.ts';
 import { violations } from '../support/json-schema.ts';
-import { ask, change, EventReader, program, type Serving, scratch, serve, start } from '../support/serve.ts';
+import { ask, change, EventReader, type Serving } from '../support/serve.ts';
+import { type Whole, wholeAgent } from '../support/whole.ts';
 
 // biome-ignore lint/suspicious/noExplicitAny: a document from outside
 type Document = any;
-let filling: Filling;
+let whole: Whole;
 let agent: Serving;
 let document: Document;
 
 beforeAll(async () => {
   if (!privileged) return;
-  filling = new Filling(100);
-  filling.open(96);
-  const configuration = scratch('plimsoll.yaml');
-  const socket = scratch('balance.sock');
-  writeFileSync(
-    configuration,
-    `version: 1
-virtual_services: [{ name: web, listen: 127.0.0.1:0, application_profile: p, pool: web }]
-application_profiles: [{ name: p, type: http }]
-pools: [{ name: web, servers: [{ name: a, address: 127.0.0.1:9 }, { name: b, address: 127.0.0.1:10 }], snat_pool: egress, health_monitors: [tcp] }]
-health_monitors: [{ name: tcp, type: tcp, send_interval: 5s, receive_timeout: 2s, successful_checks: 2, failed_checks: 3 }]
-snat_pools: [{ name: egress, addresses: [127.0.0.1], ports: [20000-20099] }]
-`.replace('127.0.0.1:0', '127.0.0.1:20200'),
-  );
-  const balancer = start(process.execPath, [program, 'balance', '-c', configuration, '--socket', socket]);
-  await until('the balancer', () => balancer.said.err.includes('web on'), 30_000);
-  agent = await serve([
-    '--netns',
-    `name:${filling.namespace.name}`,
-    '--balancer',
-    socket,
-    '--data',
-    scratch('data'),
-    '--token-file',
-    scratch('token'),
-  ]);
-  const { readFileSync } = await import('node:fs');
-  agent = { ...agent, token: readFileSync(/token in (.*)\)/.exec(agent.said.err)![1]!, 'utf8').trim() };
+  whole = await wholeAgent();
+  agent = whole.agent;
   document = (await ask(agent, '/openapi.json')).json;
-  await until(
-    'a finding and an alert',
-    async () => (await ask(agent, '/api/v1/findings')).json.items.length > 0 && (await ask(agent, '/api/v1/alerts')).json.items.length > 0,
-    60_000,
-  );
 }, 120_000);
-afterAll(() => filling?.destroy());
+afterAll(() => whole?.stop());
 
 const answerSchema = (path: string, method: string, status: number) => {
   const operation = document.paths[path][method];
@@ -92,7 +60,7 @@ kernelTest('every parameter of a path is declared, every reference leads somewhe
 });
 
 kernelTest('every answer of every route is as the document says, with the token and without', async () => {
-  const space = encodeURIComponent(filling.space);
+  const space = encodeURIComponent(whole.filling.space);
   const asked: [method: 'get' | 'patch' | 'post', path: string, real: string, body?: unknown][] = [
     ['get', '/api/v1/session', '/api/v1/session'],
     ['get', '/api/v1/report', '/api/v1/report'],
