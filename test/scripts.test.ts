@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, expect, test } from 'vitest';
-import { kernelTest } from './support/netns.ts';
+import { kernelTest, namespace } from './support/netns.ts';
+import { until } from './support/poll.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'plimsoll-scripts-'));
@@ -25,6 +26,36 @@ test('npm start runs what it is given, within 3 s when nothing is to be installe
   const { status, stdout } = script('start.mjs', ['--version']);
   expect({ status, stdout }).toEqual({ status: 0, stdout: expect.stringMatching(/^\d+\.\d+\.\d+\n$/) });
   expect(performance.now() - begun).toBeLessThan(3000);
+});
+
+kernelTest('npm start ends in the agent: its address within 3 s, the doctor’s verdict after it, and SIGTERM ends both with 0', async () => {
+  script('start.mjs', ['--version']);
+  const ns = namespace();
+  const begun = performance.now();
+  // A /run of its own: the socket of an agent that runs here stays untouched.
+  const child = ns.spawn('unshare', [
+    '--mount',
+    'sh',
+    '-c',
+    'mount -t tmpfs tmpfs /run && exec "$@"',
+    'sh',
+    process.execPath,
+    join(root, 'scripts/start.mjs'),
+  ]);
+  let out = '';
+  let err = '';
+  child.stdout!.setEncoding('utf8').on('data', (text: string) => {
+    out += text;
+  });
+  child.stderr!.setEncoding('utf8').on('data', (text: string) => {
+    err += text;
+  });
+  const ended = new Promise((resolve) => child.once('close', resolve));
+  await until('the address', () => /http:\/\/127\.0\.0\.1:7575\/#token=\S{40}/.test(err));
+  expect(performance.now() - begun).toBeLessThan(3000);
+  await until('the verdict', () => /\bOK\b/.test(out), 20_000);
+  child.kill('SIGTERM');
+  expect(await ended).toBe(0);
 });
 
 test('npm start hands on the exit code of the command it was given', () => {

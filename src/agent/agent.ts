@@ -4,6 +4,7 @@
  *   Observer ─▶ newest look ─▶ history, findings' life, alerts ─▶ events ─▶ HTTP
  *   balancer's socket ─▶ newest state ─▶ events ─▶ HTTP
  */
+import type { Diagnosis } from '../core/diagnosis.ts';
 import { PlimsollError } from '../core/errors.ts';
 import type {
   AgentEvents,
@@ -36,6 +37,8 @@ export interface AgentOptions {
   readonly interval: number;
   readonly logbook: Logbook;
   readonly balancer: BalancerAccess;
+  /** Told of every look. */
+  readonly onLook: (diagnosis: Diagnosis) => void;
   /** Told of what went wrong while it goes on: one line. */
   readonly complain: (text: string) => void;
 }
@@ -115,6 +118,7 @@ export class Agent implements AgentView {
   private take(look: Observation): void {
     this.look = look;
     const { diagnosis } = look;
+    this.options.onLook(diagnosis);
     const anonymous = withoutOwners(diagnosis);
     // What is written down, and sent away, has no process names in it.
     const entries = this.options.logbook.take({ ...look, diagnosis: anonymous });

@@ -6,6 +6,7 @@ import { usualSettings } from '../../agent/alerts/rules.ts';
 import { openLogbook } from '../../agent/logbook.ts';
 import { Observer } from '../../agent/sampling/observer.ts';
 import { canonicalAddress, isLoopback } from '../../core/address.ts';
+import type { Diagnosis } from '../../core/diagnosis.ts';
 import { ExitCode, PlimsollError } from '../../core/errors.ts';
 import { parseDuration } from '../../core/quantity.ts';
 import { findNamespaces } from '../../linux/netns.ts';
@@ -16,6 +17,7 @@ import { balancerAccess } from '../balancer-access.ts';
 import { readLedgers } from '../balancer-ledgers.ts';
 import type { CommandSpec, Given } from '../command.ts';
 import { version } from '../main.ts';
+import { renderDoctor } from '../render/doctor.ts';
 import { runtimeSocket } from '../runtime-socket.ts';
 import type { Shell } from '../shell.ts';
 import { painter, safe } from '../terminal.ts';
@@ -42,6 +44,14 @@ const printMistakes = (error: unknown, shell: Shell): never => {
     for (const line of String(error.facts['mistakes']).split('\n')) shell.stderr.write(`${safe(line)}\n`);
   }
   throw error;
+};
+
+/** Prints the doctor's verdict at the second look: the first knows no rates. */
+const verdictOnce = (shell: Shell): ((diagnosis: Diagnosis) => void) => {
+  let looks = 0;
+  return (diagnosis) => {
+    if (++looks === 2) shell.stdout.write(renderDoctor(diagnosis, shell));
+  };
 };
 
 const run = async (given: Given, shell: Shell): Promise<number> => {
@@ -96,6 +106,7 @@ const run = async (given: Given, shell: Shell): Promise<number> => {
       remembered: (id) => logbook.remembered(id),
     }),
     logbook,
+    onLook: given.flag('doctor') ? verdictOnce(shell) : () => {},
     balancer: balancerAccess(balancerSocket),
     complain,
   });
@@ -171,6 +182,7 @@ export const serve: CommandSpec = {
       value: 'FILE',
       description: 'keep the token here instead of making one at every start; made, mode 0600, if it is not there',
     },
+    { name: 'doctor', description: 'print the doctor’s verdict once, as soon as there were two looks' },
     { name: 'tls-cert', value: 'FILE', description: 'serve TLS with this certificate chain (PEM)' },
     { name: 'tls-key', value: 'FILE', description: 'and this key' },
     {
