@@ -1,9 +1,9 @@
 /** A plan's beginning read off a report: `plimsoll doctor --json`, a file or a pipe. */
 import { readFile } from 'node:fs/promises';
 import { text } from 'node:stream/consumers';
-import { isLoopback } from '../../core/address.ts';
 import { PlimsollError } from '../../core/errors.ts';
-import type { MeasuredStart } from '../../core/plan/from-space.ts';
+import type { Load } from '../../core/forecast.ts';
+import { type MeasuredStart, reuseAllowed, startWith } from '../../core/plan/from-space.ts';
 import { TIME_WAIT_SECONDS, timerGranule } from '../../core/timer-tick.ts';
 import type { ReportDocument } from '../../wire/report.ts';
 import type { Shell } from '../shell.ts';
@@ -38,33 +38,20 @@ const parse = async (path: string, content: string): Promise<ReportDocument> => 
 const startOf = (report: ReportDocument, space: ReportDocument['port_spaces'][number]): MeasuredStart => {
   const settings = report.namespaces.find((n) => n.name === space.namespace);
   const twReuse = settings?.tcp_tw_reuse ?? 2;
-  const delay = settings?.tcp_tw_reuse_delay ?? 1;
-  const loopback = isLoopback(space.source) || (space.destination !== null && isLoopback(space.destination));
-  const reuses = space.kind === 'connect' && space.reusable > 0 && (twReuse === 1 || (twReuse === 2 && loopback));
-  const life = reuses ? delay : TIME_WAIT_SECONDS;
+  const twReuseDelay = settings?.tcp_tw_reuse_delay ?? 1;
+  const reuses = space.kind === 'connect' && space.reusable > 0 && reuseAllowed(space, twReuse);
+  const life = reuses ? twReuseDelay : TIME_WAIT_SECONDS;
   const waiting = Math.min(space.used, Math.max(0, space.by_state.time_wait - space.reusable));
-  return {
-    id: space.id,
-    kind: space.kind,
-    source: space.source,
-    destination: space.destination,
-    destinations: Math.max(1, space.shared.length),
-    range: space.range,
-    blocked: space.blocked,
-    load: {
-      live: space.used - waiting,
-      liveSlope: 0,
-      timeWaitRate: space.time_wait_rate,
-      timeWaits: Array.from({ length: waiting }, (_, i) => (life * (i + 0.5)) / waiting),
-      timeWaitLife: life,
-      tick: reuses ? 0 : timerGranule(TIME_WAIT_SECONDS, report.host.tick_hz ?? 250),
-      events: 0,
-    },
-    openRate: space.open_rate,
-    twReuse,
-    twReuseDelay: delay,
-    timestamps: settings?.tcp_timestamps ?? true,
+  const load: Load = {
+    live: space.used - waiting,
+    liveSlope: 0,
+    timeWaitRate: space.time_wait_rate,
+    timeWaits: Array.from({ length: waiting }, (_, i) => (life * (i + 0.5)) / waiting),
+    timeWaitLife: life,
+    tick: reuses ? 0 : timerGranule(TIME_WAIT_SECONDS, report.host.tick_hz ?? 250),
+    events: 0,
   };
+  return startWith({ ...space, openRate: space.open_rate }, load, { twReuse, twReuseDelay, timestamps: settings?.tcp_timestamps ?? true });
 };
 
 /** Reads the beginning off the report at `path` (`-` is stdin). Throws file_not_found, report_unusable, space_not_found. */

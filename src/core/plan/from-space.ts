@@ -1,8 +1,9 @@
 /** A workload and a beginning read off a real port space, so that a plan starts where the host stands. */
 import { isLoopback } from '../address.ts';
 import type { Load } from '../forecast.ts';
+import type { NamespaceSettings } from '../host-sample.ts';
 import type { PortRange } from '../port-range.ts';
-import type { PortSpaceKind } from '../port-space.ts';
+import type { PortSpace, PortSpaceKind } from '../port-space.ts';
 import type { MeasuredSpace } from '../port-spaces.ts';
 import { formatDuration, formatNumber, formatRate } from '../quantity.ts';
 import { TIME_WAIT_SECONDS } from '../timer-tick.ts';
@@ -27,26 +28,42 @@ export interface MeasuredStart {
   readonly timestamps: boolean;
 }
 
+/** What a live look and a report both tell of a space. */
+type Described = Pick<PortSpace, 'id' | 'kind' | 'source' | 'destination' | 'range' | 'blocked' | 'openRate'> & {
+  readonly shared: readonly unknown[];
+};
+
+type ReuseSettings = Pick<NamespaceSettings, 'twReuse' | 'twReuseDelay' | 'timestamps'>;
+
+const isLocal = ({ source, destination }: Pick<PortSpace, 'source' | 'destination'>): boolean =>
+  isLoopback(source) || (destination !== null && isLoopback(destination));
+
+/** Whether tcp_tw_reuse as set lets connect() take a TIME_WAIT between these addresses, peer willing. */
+export const reuseAllowed = (space: Pick<PortSpace, 'source' | 'destination'>, twReuse: NamespaceSettings['twReuse']): boolean =>
+  twReuse === 1 || (twReuse === 2 && isLocal(space));
+
+/** The beginning from a space under `load`, in a namespace with these settings. */
+export const startWith = (space: Described, load: Load, { twReuse, twReuseDelay, timestamps }: ReuseSettings): MeasuredStart => ({
+  id: space.id,
+  kind: space.kind,
+  source: space.source,
+  destination: space.destination,
+  destinations: Math.max(1, space.shared.length),
+  range: space.range,
+  blocked: space.blocked,
+  load,
+  openRate: space.openRate,
+  twReuse,
+  twReuseDelay,
+  timestamps,
+});
+
 /** What a plan needs of a measured space. */
 export const startOf = ({ space, view }: MeasuredSpace): MeasuredStart => {
   const { settings } = view.sample;
-  const loopback = isLoopback(space.source) || (space.destination !== null && isLoopback(space.destination));
-  const wouldReuse = settings.twReuse === 1 || (settings.twReuse === 2 && loopback);
-  return {
-    id: space.id,
-    kind: space.kind,
-    source: space.source,
-    destination: space.destination,
-    destinations: Math.max(1, space.shared.length),
-    range: space.range,
-    blocked: space.blocked,
-    load: space.load,
-    openRate: space.openRate,
-    twReuse: settings.twReuse,
-    twReuseDelay: settings.twReuseDelay,
-    // Reuse is on and yet they last their whole life: the peer does without timestamps.
-    timestamps: settings.timestamps && !(wouldReuse && space.kind === 'connect' && space.load.timeWaitLife >= TIME_WAIT_SECONDS),
-  };
+  // Reuse is on and yet they last their whole life: the peer does without timestamps.
+  const without = reuseAllowed(space, settings.twReuse) && space.kind === 'connect' && space.load.timeWaitLife >= TIME_WAIT_SECONDS;
+  return startWith(space, space.load, { ...settings, timestamps: settings.timestamps && !without });
 };
 
 /** Slower than one connection an hour is standing still. */
@@ -76,7 +93,7 @@ export const workloadOf = (s: MeasuredStart): Workload => {
     twReuse: s.twReuse,
     twReuseDelay: s.twReuseDelay,
     timestamps: s.timestamps,
-    loopback: isLoopback(s.source) || (s.destination !== null && isLoopback(s.destination)),
+    loopback: isLocal(s),
     portChoice: s.kind === 'bind' ? 'bind' : s.kind === 'ledger' ? 'explicit' : 'connect',
     snat: snat ? { ...defaultSnat, range: s.range, timeWait: load.timeWaitLife } : null,
   };
