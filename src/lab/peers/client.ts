@@ -132,6 +132,12 @@ const tally = (outcomes: readonly Outcome[]): Readonly<Record<string, number>> =
   return counts;
 };
 
+/** Ends a socket at once. resetAndDestroy() alone waits for a connection that is still being tried, which goes on sending SYNs. */
+const abandon = (socket: Socket): void => {
+  if (socket.connecting) socket.destroy();
+  else socket.resetAndDestroy();
+};
+
 const LANES = 50;
 
 export const runClient = (): void => {
@@ -161,7 +167,7 @@ export const runClient = (): void => {
       const outcome = await (order.ask === true ? connection.ask(order.timeout) : connection.open(order.timeout));
       outcomes[i] = outcome;
       if (outcome !== 'ok') {
-        connection.socket.resetAndDestroy();
+        abandon(connection.socket);
         if (order.untilFailure === true) failedOnce = true;
       } else if (order.close === true) connection.socket.end();
       else connections.push(connection);
@@ -206,7 +212,7 @@ export const runClient = (): void => {
         (socket) =>
           new Promise<void>((done) => {
             socket.once('close', () => done());
-            socket.resetAndDestroy();
+            abandon(socket);
           }),
       ),
     );

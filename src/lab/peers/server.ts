@@ -113,11 +113,15 @@ export const runServer = (settings: ServerSettings): void => {
     });
   }
 
-  serveOrders((order: ServerOrder): ServerCounts | { readonly hold: boolean } | { readonly forgotten: number } => {
+  serveOrders((order: ServerOrder): ServerCounts | { readonly hold: boolean } | Promise<{ readonly forgotten: number }> => {
     if (order.do === 'forget') {
-      const forgotten = sockets.size;
-      for (const socket of sockets) socket.resetAndDestroy();
-      return { forgotten };
+      // Answered when the last of them is closed, not when it was asked to: what hides the resets is taken away then.
+      const going = [...sockets].map((socket) => {
+        const gone = new Promise((done) => socket.once('close', done));
+        socket.resetAndDestroy();
+        return gone;
+      });
+      return Promise.all(going).then(() => ({ forgotten: going.length }));
     }
     if (order.do === 'hold') {
       holding = order.on;

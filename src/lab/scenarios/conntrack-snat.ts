@@ -8,13 +8,13 @@ import type { Stage } from '../stage.ts';
 const LOW = 20000;
 const sizes = { fast: 1000, full: 8000 } as const;
 /** Connections a second while it fills. */
-const RATE = 800;
+const RATE = 1600;
 /** Below a second: a SYN that was lost has not been sent again. In milliseconds. */
 const TIMEOUT = 900;
 const SERVER = '10.82.0.2:80';
 const OUTSIDE = ['10.82.0.254', '10.82.0.253'] as const;
 /** nf_conntrack_tcp_timeout_established of the last setting, in seconds; Linux has 5 days. */
-const SHORT = 2;
+const SHORT = 1;
 const RUNS = 3;
 /** Connections a second while the doctor looks. */
 const RUSH = 1500;

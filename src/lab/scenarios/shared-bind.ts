@@ -27,7 +27,7 @@ const run = async (stage: Stage, scale: Scale) => {
   const attempt = async (from: OpenOrder['from'], look: boolean) => {
     const application = await stage.peer(client, 'client', {});
     const opened = await stage.unlessInterrupted(application.ask<Opened>(opening(ports, from)));
-    const told = look ? await stage.askDoctor(client, `with ${opened.opened} connections open to ten servers`) : null;
+    const told = look ? await stage.askDoctor(client, `with ${opened.opened} connections open to ten servers`, '500ms') : null;
     await application.ask({ do: 'reset' });
     await application.end();
     return { opened, told };
