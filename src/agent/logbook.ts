@@ -1,4 +1,5 @@
 /** What the agent writes down of each look, and who is told of it: history, findings with their life, alerts. */
+import { formatDuration } from '../core/quantity.ts';
 import type { PastUse } from '../core/trend.ts';
 import type { Alert, FindingLife, HistoryDocument } from '../wire/api.ts';
 import { type AlertChange, Alerts } from './alerts/alerts.ts';
@@ -32,7 +33,7 @@ const seconds = (rfc3339: string): number => Date.parse(rfc3339) / 1000;
 export const openLogbook = async (options: LogbookOptions): Promise<Logbook> => {
   const { folder, settings = usualSettings, say } = options;
   const history = await openHistory(folder, { say: (line) => say(line, 4) });
-  return new Logbook(history, new Delivery({ ...options, settings }), settings);
+  return new Logbook(history, new Delivery({ ...options, settings }), settings, say);
 };
 
 export class Logbook {
@@ -40,8 +41,11 @@ export class Logbook {
   private readonly book: FindingBook;
   private readonly alarms: Alerts;
   private readonly delivery: Delivery;
+  private readonly say: LogbookOptions['say'];
+  private slowedTo: number | null = null;
 
-  constructor(history: History, delivery: Delivery, settings: AgentSettings) {
+  constructor(history: History, delivery: Delivery, settings: AgentSettings, say: LogbookOptions['say']) {
+    this.say = say;
     this.past = history;
     this.delivery = delivery;
     this.book = new FindingBook({ now: Date.now(), known: read<FindingLife>(history, 'finding') });
@@ -50,6 +54,7 @@ export class Logbook {
 
   /** Writes down a look and tells of what changed. */
   take(seen: Observation): Entries {
+    this.tellPace(seen);
     const interval = Math.max(seen.interval, seen.slowedTo ?? 0);
     const findings = this.book.take(seen.diagnosis.findings, seen.takenAt, interval);
     const alerts = this.alarms.take(seen, seen.takenAt);
@@ -72,6 +77,17 @@ export class Logbook {
     this.past.append(seen);
     this.delivery.tell(alerts);
     return { findings, alerts };
+  }
+
+  private tellPace({ slowedTo, cost }: Observation): void {
+    if (slowedTo === this.slowedTo) return;
+    this.slowedTo = slowedTo;
+    this.say(
+      slowedTo === null
+        ? 'looking at this host is quick again: it is looked at as often as asked for'
+        : `looking at this host takes ${formatDuration(cost.seconds)}, so the agent looks less often: every ${formatDuration(slowedTo)}. A longer --interval makes that the rule; fewer namespaces (--netns) cost less.`,
+      slowedTo === null ? 5 : 4,
+    );
   }
 
   history(query: HistoryQuery): HistoryDocument {

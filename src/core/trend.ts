@@ -26,8 +26,9 @@ const WINDOWS = [6 * 3600, 3600, 1800, 600, 120, 30, 10, 5];
 const LEAST_POINTS = 5;
 /** Fewer ports than this are no growth. */
 const LEAST_GROWTH = 3;
-/** Slopes less than so many standard errors from zero are chance. */
+/** Slopes less than so many standard errors from zero are chance; of few points the error itself is a guess, so it takes more. */
 const SURE = 4;
+const sureOf = (points: number): number => SURE * (1 + 6 / points);
 
 interface Line {
   readonly slope: number;
@@ -104,7 +105,7 @@ export const trendOf = (past: readonly PastUse[]): Trend | null => {
     const line = fit(past, from, to);
     if (line === null) continue;
     const growth = Math.abs(line.slope) * (now - past[from]!.at);
-    if (growth < LEAST_GROWTH || Math.abs(line.slope) < SURE * line.error) continue;
+    if (growth < LEAST_GROWTH || Math.abs(line.slope) < sureOf(to - from) * line.error) continue;
     // A leak that began a while ago is no line over the whole window: its newer half is much steeper.
     const parts = quarters(past, from, to);
     if (parts === null || !parts.every((p, i) => i === 0 || (p - parts[i - 1]!) * line.slope > 0)) continue;

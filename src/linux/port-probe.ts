@@ -60,7 +60,8 @@ export const probePorts = (
   const view = new DataView(range.buffer);
   try {
     for (const [i, port] of ports.entries()) {
-      if ((i & 63) === 0 && now() > deadline) {
+      // Some are asked however late it is: an observer gets through all of them in the end.
+      if (i > 0 && (i & 63) === 0 && now() > deadline) {
         for (const rest of ports.slice(i)) unknown.add(rest);
         break;
       }

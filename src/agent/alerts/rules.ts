@@ -14,7 +14,7 @@ import {
   withDefault,
 } from '../../core/configuration/definition.ts';
 import type { Given } from '../../core/configuration/given.ts';
-import { type Mistake, quote, sortMistakes } from '../../core/configuration/mistake.ts';
+import { type Mistake, type Position, quote, sortMistakes } from '../../core/configuration/mistake.ts';
 import { hostFindingCodes } from '../../core/finding/codes.ts';
 import { CRITICAL_RATIO, CRITICAL_SECONDS, WARNING_RATIO, WARNING_SECONDS } from '../../core/finding/urgency.ts';
 import { didYouMean } from '../../core/nearest.ts';
@@ -171,31 +171,29 @@ export const readAgentSettings = (
   given: Given | null,
 ): { readonly settings: AgentSettings | null; readonly mistakes: readonly Mistake[] } => {
   const mistakes: Mistake[] = [];
+  const places = new WeakMap<object, Map<string | number, Position & { readonly path: string }>>();
   const settings = agentSection.read(given ?? nothing, 'agent', {
     report: ({ line, column }, path, message) => void mistakes.push({ line, column, path, message }),
-    note: () => {},
+    note: (holder, key, { line, column }, path) => {
+      const known = places.get(holder) ?? new Map();
+      places.set(holder, known.set(key, { line, column, path }));
+    },
   });
   const rules = settings?.alerts?.rules ?? [];
-  const listed = entry(entry(given, 'alerts'), 'rules');
-  rules.forEach((r, i) => {
-    // Where a rule is wrong in itself its place in the list is not sure; those mistakes are told already.
-    const at = listed?.kind === 'list' && mistakes.length === 0 ? (listed.items[i] ?? nothing) : nothing;
-    const wrong = (message: string, field: string): void => {
-      const { line, column } = entry(at, field) ?? at;
-      mistakes.push({ line, column, path: `agent.alerts.rules[${i}].${field}`, message });
+  for (const [i, rule] of rules.entries()) {
+    const wrong = (field: string, message: string): void => {
+      const place = places.get(rule)?.get(field) ?? { line: 1, column: 1, path: '' };
+      mistakes.push({ ...place, message });
     };
-    if (r === undefined) return;
-    if (rules.findIndex((other) => other?.name === r.name) !== i) wrong(`the name ${quote(r.name)} is taken by a rule before it`, 'name');
-    if (r.on === 'used_ratio' && r.clear !== null && r.clear > r.raise)
-      wrong(`${r.clear} is above raise (${r.raise}): the alert would be raised and cleared at once`, 'clear');
-    if (r.on === 'forecast' && r.clear !== null && r.clear < r.raise)
-      wrong(`${r.clear} s is sooner than raise (${r.raise} s): the alert would be raised and cleared at once`, 'clear');
-  });
+    if (rules.findIndex((other) => other.name === rule.name) !== i)
+      wrong('name', `the name ${quote(rule.name)} is taken by a rule before it`);
+    if (rule.on === 'used_ratio' && rule.clear !== null && rule.clear > rule.raise)
+      wrong('clear', `${rule.clear} is above raise (${rule.raise}): the alert would be raised and cleared at once`);
+    if (rule.on === 'forecast' && rule.clear !== null && rule.clear < rule.raise)
+      wrong('clear', `${rule.clear} s is sooner than raise (${rule.raise} s): the alert would be raised and cleared at once`);
+  }
   return mistakes.length > 0 || settings === undefined ? { settings: null, mistakes: sortMistakes(mistakes) } : { settings, mistakes: [] };
 };
-
-const entry = (given: Given | null | undefined, key: string): Given | undefined =>
-  given?.kind === 'map' ? given.entries.find((e) => e.key === key)?.value : undefined;
 
 /** What holds without a file. */
 export const usualSettings: AgentSettings = readAgentSettings(null).settings!;

@@ -46,6 +46,7 @@ export class Webhook {
 
   /** Queues a document. */
   post(document: object): void {
+    if (this.closing.signal.aborted) return;
     if (this.queue.length >= this.options.queue) {
       // The first may be on its way.
       this.queue.splice(this.running ? 1 : 0, 1);

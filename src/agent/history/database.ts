@@ -42,5 +42,5 @@ export const sqliteCode = (error: unknown): string => {
   );
 };
 
-/** Whether the file itself is broken, so that trying again is no use. */
-export const isDamage = (error: unknown): boolean => /^SQLITE_(CORRUPT|NOTADB)/.test(sqliteCode(error));
+/** Whether the file itself is broken, so that trying again is no use. A plain error to a statement of ours means a damaged schema. */
+export const isDamage = (error: unknown): boolean => /^SQLITE_(CORRUPT|NOTADB|ERROR$)/.test(sqliteCode(error));

@@ -68,7 +68,7 @@ export class History {
   private started = false;
   private damaged = 0;
   private lost = 0;
-  private lastAt = Number.NaN;
+  private lastAt: number | null = null;
   private spacing = 1;
   private seconds: (readonly Row[])[] = [];
   private minutes: Row[] = [];
@@ -89,7 +89,7 @@ export class History {
   append(seen: Pick<Observation, 'takenAt' | 'measured' | 'failedSearches'>): void {
     const rows = rowsOf(seen, this.options.top ?? TOP);
     const at = Math.floor(seen.takenAt / 1000);
-    if (at > this.lastAt) this.spacing = Math.min(60, at - this.lastAt);
+    if (this.lastAt !== null && at > this.lastAt) this.spacing = Math.min(60, at - this.lastAt);
     this.lastAt = at;
     const over = this.recent.append(rows);
     if (this.path === null) return;
@@ -129,7 +129,7 @@ export class History {
     if (bySecond) this.recent.seconds(space, first, end, add);
     else {
       // What is not in the file yet is in memory.
-      const written = this.store === null ? Number.NEGATIVE_INFINITY : (this.minutes[0]?.at ?? Math.floor(this.lastAt / 60) * 60);
+      const written = this.store === null ? Number.NEGATIVE_INFINITY : (this.minutes[0]?.at ?? Math.floor((this.lastAt ?? now) / 60) * 60);
       for (const { at, values } of this.reading((store) => store.minutes(space, first, Math.min(end, written), each)) ?? [])
         add(at, values);
       this.recent.minutes(space, Math.max(first, written), end, add);
@@ -257,7 +257,7 @@ export class History {
     try {
       const aside = setAside(this.path!, new Date(this.now()));
       this.options.say(
-        `the history ${this.path} is damaged (${(cause as Error).message}): it was moved to ${aside}, and a new one is begun`,
+        `the history ${this.path} is damaged (${(cause as Error).message.replace(/\s+/g, ' ')}): it was moved to ${aside}, and a new one is begun`,
       );
       this.store = Store.open(this.path!, this.open!);
     } catch (error) {

@@ -20,8 +20,14 @@ export interface Life {
   readonly document: string;
 }
 
-/** Closed lives that are read back. */
-const LIVES_READ = 1000;
+/** Lives that are read back, the open ones first. */
+const LIVES_READ = 1500;
+
+/**
+ * Text is read as bytes, and columns are named here: the package ends the whole process where either is no UTF-8, as it may be in
+ * a damaged file.
+ */
+const text = (bytes: unknown): string => (bytes instanceof Uint8Array ? Buffer.from(bytes).toString('utf8') : String(bytes));
 
 /** The first 100 bytes of an SQLite file, as far as they say whose it is. Null: no file yet, or an empty one, or no SQLite. */
 const readHeader = (path: string): { readonly version: number; readonly application: number } | null => {
@@ -50,7 +56,13 @@ export const setAside = (path: string, now: Date): string => {
 };
 
 const marks = Array.from({ length: WIDTH + 2 }, () => '?').join(', ');
-const aggregates = COLUMNS.map((c, i) => (i === 0 ? 'max(used)' : i < OPEN_RATE ? c : i === FAILED ? `sum(${c})` : `avg(${c})`)).join(', ');
+/** A number whatever a damaged file says it is. */
+const real = (expression: string, name = expression): string => `CAST(${expression} AS REAL) AS ${name}`;
+const whole = (expression: string, name: string): string => `CAST(${expression} AS INTEGER) AS ${name}`;
+const numbers = COLUMNS.map((c) => real(c)).join(', ');
+const aggregates = COLUMNS.map((c, i) =>
+  i === 0 ? `max(${c}) AS ${c}` : i < OPEN_RATE ? c : i === FAILED ? `sum(${c}) AS ${c}` : `avg(${c}) AS ${c}`,
+).join(', ');
 
 export class Store {
   readonly path: string;
@@ -63,8 +75,9 @@ export class Store {
   private constructor(path: string, database: Database) {
     this.path = path;
     this.database = database;
-    this.rows = Number(this.all('SELECT (SELECT count(*) FROM seconds) + (SELECT count(*) FROM minutes)')[0]![0]);
-    for (const [id, name] of this.all('SELECT id, name FROM spaces')) this.ids.set(String(name), Number(id));
+    this.rows = Number(this.all('SELECT (SELECT count(*) FROM seconds) + (SELECT count(*) FROM minutes) AS a')[0]![0]);
+    for (const [id, name] of this.all(`SELECT ${whole('id', 'a')}, CAST(name AS BLOB) AS b FROM spaces`))
+      this.ids.set(text(name), Number(id));
   }
 
   /**
@@ -75,9 +88,9 @@ export class Store {
     try {
       mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
       const header = readHeader(path);
-      if (header !== null && header.version > VERSION) throw newer(path, header.version);
       if (header !== null && header.application !== APPLICATION_ID && header.application + header.version !== 0)
         throw new PlimsollError('history_foreign', { path });
+      if (header !== null && header.version > VERSION) throw newer(path, header.version);
       closeSync(openSync(path, 'a', 0o600));
       // Also of a file that somebody copied here; SQLite gives its other files the same.
       chmodSync(path, 0o600);
@@ -93,8 +106,8 @@ export class Store {
       database.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL');
       const version = versionOf(database);
       if (version > VERSION) throw newer(path, version);
-      const check = String(database.prepare('PRAGMA quick_check(1)').raw().all()[0]?.[0]);
-      if (check !== 'ok') throw Object.assign(new Error(check), { code: 'SQLITE_CORRUPT' });
+      const [check] = database.prepare('SELECT CAST(quick_check AS BLOB) AS a FROM pragma_quick_check(1)').raw().all();
+      if (text(check?.[0]) !== 'ok') throw Object.assign(new Error(text(check?.[0])), { code: 'SQLITE_CORRUPT' });
       if (version < VERSION) {
         migrate(database);
         // Whose file it is stands in its first page, not in the log alone.
@@ -102,11 +115,7 @@ export class Store {
       }
       return new Store(path, database);
     } catch (cause) {
-      try {
-        database?.close();
-      } catch {
-        // It was not open.
-      }
+      if (database !== null) letGo(database);
       if (sqliteCode(cause).startsWith('SQLITE_BUSY')) throw new PlimsollError('history_busy', { path }, { cause });
       throw cause;
     }
@@ -114,7 +123,7 @@ export class Store {
 
   /** Writes all of it, or nothing. `replayed` minutes do not take the place of what is there. */
   write(seconds: readonly Row[], minutes: readonly Row[], lives: readonly Life[], replayed = false): void {
-    this.whole(() => {
+    this.transaction(() => {
       for (const row of seconds) this.insert('INSERT OR REPLACE INTO seconds', row, true);
       for (const row of minutes) this.insert(replayed ? 'INSERT OR IGNORE INTO minutes' : 'INSERT OR REPLACE INTO minutes', row, false);
       for (const l of lives)
@@ -131,7 +140,7 @@ export class Store {
 
   /** One small step of forgetting what is too old; `now` is seconds since 1970. */
   sweep(now: number): void {
-    const oldest = this.all('SELECT min(at) FROM seconds')[0]![0];
+    const oldest = this.all(`SELECT ${whole('min(at)', 'a')} FROM seconds`)[0]![0];
     if (oldest !== null) {
       const before = Math.min(now - SECONDS_KEPT, Number(oldest) + 10);
       this.rows -= this.run('DELETE FROM seconds WHERE at < ?', before);
@@ -140,10 +149,10 @@ export class Store {
     const next = names[this.sweepAt++ % Math.max(1, names.length)];
     if (next === undefined) return;
     const [name, id] = next;
-    const [first] = this.all('SELECT min(at), max(at) FROM minutes WHERE space = ?', id);
+    const [first] = this.all(`SELECT ${whole('min(at)', 'a')} FROM minutes WHERE space = ?`, id);
     const before = Math.min(now - MINUTES_KEPT, Number(first![0] ?? 0) + 86400);
     this.rows -= this.run('DELETE FROM minutes WHERE space = ? AND at < ?', id, before);
-    const gone = first![0] === null && this.all('SELECT 1 FROM seconds WHERE space = ? LIMIT 1', id).length === 0;
+    const gone = first![0] === null && this.all('SELECT 1 AS a FROM seconds WHERE space = ? LIMIT 1', id).length === 0;
     if (gone) {
       this.run('DELETE FROM spaces WHERE id = ?', id);
       this.ids.delete(name);
@@ -155,7 +164,9 @@ export class Store {
   *moments(): Generator<readonly Row[]> {
     const names = new Map([...this.ids].map(([name, id]) => [id, name]));
     let moment: Row[] = [];
-    for (const [at, space, ...values] of this.all(`SELECT at, space, ${COLUMNS.join(', ')} FROM seconds ORDER BY at`)) {
+    for (const [at, space, ...values] of this.all(
+      `SELECT ${whole('at', 'a')}, ${whole('space', 'b')}, ${numbers} FROM seconds ORDER BY 1`,
+    )) {
       if (moment[0] !== undefined && moment[0].at !== at) {
         yield moment;
         moment = [];
@@ -172,7 +183,8 @@ export class Store {
     const id = this.ids.get(space);
     if (id === undefined) return [];
     // SQLite takes the bare columns from the row that has the maximum.
-    const sql = `SELECT at / ${step} * ${step}, ${aggregates} FROM minutes WHERE space = ? AND at >= ? AND at < ? GROUP BY 1 ORDER BY 1`;
+    const inner = `SELECT ${whole('at', 'at')}, ${numbers} FROM minutes WHERE space = ? AND at >= ? AND at < ?`;
+    const sql = `SELECT at / ${step} * ${step} AS slot, ${aggregates} FROM (${inner}) GROUP BY slot ORDER BY slot`;
     return this.all(sql, id, from, to).map(([at, ...values]) => ({
       at: Number(at),
       values: values.map((v) => (v === null ? Number.NaN : Number(v))),
@@ -182,16 +194,16 @@ export class Store {
   /** The lives of a kind: all that are open, and the closed ones that ended last. */
   lives(kind: string): readonly Life[] {
     return this.all(
-      'SELECT * FROM (SELECT * FROM lives WHERE kind = ? AND closed_at IS NULL) UNION ALL SELECT * FROM (SELECT * FROM lives WHERE kind = ? AND closed_at IS NOT NULL ORDER BY closed_at DESC LIMIT ?)',
-      kind,
+      `SELECT CAST(id AS BLOB) AS a, ${whole('opened_at', 'b')}, ${whole('closed_at', 'c')}, CAST(document AS BLOB) AS d FROM lives
+       WHERE kind = ? ORDER BY closed_at IS NOT NULL, closed_at DESC LIMIT ?`,
       kind,
       LIVES_READ,
-    ).map(([k, id, opened, closed, document]) => ({
-      kind: String(k),
-      id: String(id),
+    ).map(([id, opened, closed, document]) => ({
+      kind,
+      id: text(id),
       openedAt: Number(opened),
       closedAt: closed === null ? null : Number(closed),
-      document: String(document),
+      document: text(document),
     }));
   }
 
@@ -201,7 +213,7 @@ export class Store {
   }
 
   close(): void {
-    this.database.close();
+    letGo(this.database);
   }
 
   private insert(into: string, { at, space, values }: Row, timeFirst: boolean): void {
@@ -214,12 +226,12 @@ export class Store {
     const known = this.ids.get(name);
     if (known !== undefined) return known;
     this.run('INSERT OR IGNORE INTO spaces (name) VALUES (?)', name);
-    const id = Number(this.all('SELECT id FROM spaces WHERE name = ?', name)[0]![0]);
+    const id = Number(this.all(`SELECT ${whole('id', 'a')} FROM spaces WHERE name = ?`, name)[0]![0]);
     this.ids.set(name, id);
     return id;
   }
 
-  private whole(work: () => void): void {
+  private transaction(work: () => void): void {
     const rows = this.rows;
     const known = new Set(this.ids.keys());
     this.database.exec('BEGIN');
@@ -258,5 +270,22 @@ export class Store {
       .all(...values);
   }
 }
+
+/**
+ * Closes a database as far as it can be. The package keeps the file open, and with it our lock, until its statements are collected
+ * as garbage; leaving the log mode lets go of the lock at once, and leaves one file with everything in it.
+ */
+const letGo = (database: Database): void => {
+  try {
+    database.exec('PRAGMA journal_mode = DELETE; PRAGMA locking_mode = NORMAL; SELECT count(*) AS a FROM sqlite_master');
+  } catch {
+    // Damaged, or on a full disk: then the log stays, and the next start reads it.
+  }
+  try {
+    database.close();
+  } catch {
+    // It was not open.
+  }
+};
 
 const newer = (path: string, found: number): PlimsollError => new PlimsollError('history_newer', { path, found, known: VERSION });

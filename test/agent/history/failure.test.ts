@@ -204,7 +204,8 @@ describe('a damaged history file', () => {
       const history = await opened(path, said);
       const aside = readdirSync(path).filter((f) => /^history\.db\.damaged-[\dTZ-]+$/.test(f));
       expect(aside).toHaveLength(1);
-      expect(readFileSync(join(path, aside[0]!))).toEqual(before);
+      // SQLite counts how often it was opened in the first 100 bytes.
+      expect(readFileSync(join(path, aside[0]!)).subarray(100)).toEqual(before.subarray(100));
       expect(said).toHaveLength(1);
       expect(said[0]).toMatch(/^the history .+history\.db is damaged \(.+\): it was moved to .+damaged-.+, and a new one is begun$/);
       const now = Math.floor(Date.now() / 1000);
