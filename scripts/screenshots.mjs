@@ -10,8 +10,7 @@ await buildIfStale();
 const { build } = await import('esbuild');
 const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
 mkdirSync(join(root, 'build'), { recursive: true });
-// In a folder of its own depth below the root, so that it finds dist/ where the tests do.
-const outfile = join(root, 'build', 'web', 'support', 'screenshots.mjs');
+const outfile = join(root, 'build', 'screenshots.mjs');
 await build({
   absWorkingDir: root,
   entryPoints: ['test/web/support/screenshots.ts'],

@@ -157,9 +157,16 @@ describe('the occupancy picture', () => {
     expect(o.expected[now]).toBe(13);
     expect(o.used.slice(now + 1).every((v) => v === null)).toBe(true);
     expect(o.expected.slice(0, now).every((v) => v === null)).toBe(true);
-    // What was not sampled is a gap, not a zero.
-    expect(o.used[1]).toBeNull();
+    // A look that came late is no gap, and no zero.
+    expect(o.at.slice(0, 2)).toEqual([98, 100]);
     expect(o.tried.every((v) => v === null)).toBe(true);
+  });
+
+  test('has a gap where the agent was away', () => {
+    const at = [10, 11, 60, 61];
+    const columns = { ...history.columns, used: [5, 6, 7, 8], established: [5, 6, 7, 8], other: [0, 0, 0, 0] };
+    const o = occupancyOf({ ...history, at, columns }, 61, start, 1000, asItIs(start));
+    expect(o.used.slice(0, 5)).toEqual([5, 6, null, 7, 8]);
   });
 
   test('keeps the forecast within its bounds, and draws what is tried only where something is', () => {

@@ -25,8 +25,9 @@ const sorts = [
 const narrow = matchMedia('(max-width: 40rem)');
 const rowHeight = (): number => (narrow.matches ? 66 : 44);
 
-/** Rows that the list is high, at most. */
+/** Rows that the list is high, at most, and rows drawn beyond either end. */
 const ROWS = 12;
+const BESIDE = 3;
 
 const Row = ({
   space,
@@ -238,9 +239,13 @@ export const SpaceList = () => {
             }}
           >
             <div role="presentation" class="list-length" style={{ height: `${total.value * h}px` }}>
-              {items.map((space, i) => (
-                <Row key={space.id} space={space} index={offset + i} height={h} active={offset + i === tabStop} />
-              ))}
+              {items.map((space, i) => {
+                const index = offset + i;
+                // More is asked for than is drawn: a row or two of scrolling finds its rows there.
+                return index < shownFirst - BESIDE || index > shownFirst + ROWS + BESIDE ? null : (
+                  <Row key={space.id} space={space} index={index} height={h} active={index === tabStop} />
+                );
+              })}
             </div>
           </div>
         )}

@@ -20,6 +20,8 @@ export interface Occupancy {
   readonly tried: Column;
 }
 
+/** Steps without a sample that count as late; beyond, the agent was away. */
+const LATE = 15;
 /** Points of the outlook: enough for a smooth line. */
 const POINTS = 90;
 
@@ -38,17 +40,26 @@ export const occupancyOf = (history: HistoryDocument, now: number, start: Measur
     tried: [] as Column,
   };
   const { at, columns } = history;
+  let before = Number.NEGATIVE_INFINITY;
   at.forEach((t, i) => {
-    if (t > now) return;
     const used = columns.used[i] ?? null;
     const established = columns.established[i] ?? null;
-    const other = columns.other[i] ?? 0;
-    o.at.push(t);
-    // Sockets on blocked ports count as sockets and not as used: the stack ends where `used` does.
-    o.established.push(used === null || established === null ? null : Math.min(used, established));
-    o.live.push(used === null || established === null ? null : Math.min(used, established + other));
-    o.used.push(used);
-    for (const column of [o.low, o.expected, o.high, o.tried]) column.push(null);
+    // Nothing was sampled then. A look that came late is bridged; where the agent was away there is a gap.
+    if (t > now || used === null || established === null) return;
+    const away = t - before > LATE * Math.max(1, history.step);
+    const rows: readonly (readonly [number, number | null, number | null, number | null])[] = [
+      ...(away && o.at.length > 0 ? ([[(before + t) / 2, null, null, null]] as const) : []),
+      // Sockets on blocked ports count as sockets and not as used: the stack ends where `used` does.
+      [t, Math.min(used, established), Math.min(used, established + (columns.other[i] ?? 0)), used],
+    ];
+    before = t;
+    for (const [moment, ofEstablished, ofLive, ofUsed] of rows) {
+      o.at.push(moment);
+      o.established.push(ofEstablished);
+      o.live.push(ofLive);
+      o.used.push(ofUsed);
+      for (const column of [o.low, o.expected, o.high, o.tried]) column.push(null);
+    }
   });
   const stage = stageOf(start, capacity, null);
   const changes = changesOf(start, tried);

@@ -3,9 +3,9 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { root } from './root.ts';
 
-export const program = fileURLToPath(new URL('../../../dist/plimsoll.cjs', import.meta.url));
+export const program = join(root, 'dist', 'plimsoll.cjs');
 
 export interface ServedAgent {
   /** With the token in it. */

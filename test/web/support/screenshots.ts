@@ -7,9 +7,10 @@ import { destroyNamespaces, namespace } from '../../support/namespace.ts';
 import { until } from '../../support/poll.ts';
 import { startAgent } from './agent.ts';
 import { startBrowser } from './browser.ts';
+import { root } from './root.ts';
 import { makeWorld } from './world.ts';
 
-const target = join(process.cwd(), 'build', 'screenshots');
+const target = join(root, 'build', 'screenshots');
 mkdirSync(target, { recursive: true });
 const folder = mkdtempSync(join(tmpdir(), `plimsoll-stories-${process.pid}-shots-`));
 const only = process.argv.slice(2);
@@ -63,7 +64,7 @@ try {
   await shoot('what-if', agent.url, async (p) => {
     await page(`#/space/${encodeURIComponent(filling)}`)(p);
     await p.getByLabel('Source addresses').fill('3');
-    await p.getByText('tcp_tw_reuse', { exact: true }).click();
+    await p.getByRole('switch', { name: /tcp_tw_reuse/ }).click({ force: true });
   });
   await shoot('balancer', agent.url, page('#/balancer'));
   await shoot('switched', agent.url, async (p) => {
