@@ -190,6 +190,7 @@ export type EventKind =
   | 'address_drained'
   | 'ports_warning'
   | 'accept_paused'
+  | 'certificate_kept'
   | 'access_log_failed'
   | 'access_log_recovered'
   | 'worker_started'

@@ -109,7 +109,7 @@ const catalogue = {
   not_configured: {
     exit: 66,
     fault: 'user',
-    message: 'there is no {what} "{name}"',
+    message: 'there is no {what} named "{name}"',
     hint: '{known}',
   },
   not_settable: {
@@ -129,6 +129,12 @@ const catalogue = {
     fault: 'user',
     message: 'another plimsoll balance answers at {socket}',
     hint: 'stop it first, or give this one its own socket with --socket',
+  },
+  socket_denied: {
+    exit: 77,
+    fault: 'user',
+    message: 'this user may not use the socket {socket}: {reason}',
+    hint: 'run it as root, as the user the balancer runs as, or as a member of its group',
   },
   control_denied: {
     exit: 77,

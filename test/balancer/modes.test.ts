@@ -344,6 +344,20 @@ describe('nobody holds a port for ever', () => {
     await until('the server connection to close', () => server(running).open_conns === 0);
   });
 
+  test('a body that stops while the server already answers is the client’s fault, not the server’s', async () => {
+    const backend = await serve((socket) => {
+      socket.once('data', () => socket.write('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n'));
+    });
+    const running = await start((port) => file(port, [backend.port], { profile: impatient }));
+    const raw = await client(running);
+    raw.write('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\nabc');
+    await raw.end();
+    expect(raw.text).toMatch(/^HTTP\/1\.1 200 /);
+    await until('the server connection to close', () => server(running).open_conns === 0);
+    expect(server(running).failures).toMatchObject({ remote: 0 });
+    expect(running.engine.state().virtual_services[0]!.failures).toMatchObject({ remote: 0, client: 1 });
+  });
+
   test('a client that says nothing is closed, before its first request and after', async () => {
     const backend = await counting();
     const running = await start((port) => file(port, [backend.port], { profile: impatient }));

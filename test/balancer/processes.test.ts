@@ -1,9 +1,10 @@
 /** The program itself, as processes on loopback: reload, workers and their deaths, control socket, users, memory. */
-import { execFileSync, spawn, spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { execFile, execFileSync, spawn, spawnSync } from 'node:child_process';
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { ask } from '../../src/balancer/control/client.ts';
 import type { BalancerState } from '../../src/balancer/engine.ts';
@@ -350,10 +351,39 @@ describe('configuration while it runs', () => {
       return new Promise<number>((resolve) => run.on('exit', (code) => resolve(code ?? -1)));
     };
     execFileSync('chmod', ['755', folder]);
-    expect(await as('1', '1')).not.toBe(0);
+    expect(await as('1', '1')).toBe(77);
     // Of the socket's group, so that it may connect and look, but not change.
     const group = execFileSync('id', ['-g', 'nobody'], { encoding: 'utf8' }).trim();
     expect(await as('1', group)).toBe(77);
+  });
+});
+
+describe('a key that only root may read', () => {
+  kernelTest.each([['1'], ['2']])('is read at the start and kept over a reload, which says so, with %s workers', async (workers) => {
+    const backend = await counted();
+    const port = await freePort();
+    const [cert, key] = [join(folder, `${port}.pem`), join(folder, `${port}.key`)];
+    execFileSync('openssl', ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-keyout', key, '-out', cert, '-subj', '/CN=a'], {
+      stdio: 'ignore',
+    });
+    chmodSync(folder, 0o755);
+    chmodSync(key, 0o600);
+    const yaml = service(port, [backend.port])
+      .replace('version: 1', 'version: 1\nuser: nobody')
+      .replace('pool: web }]', `pool: web, tls: { cert: ${cert}, key: ${key} } }]`);
+    const balancer = await start(yaml, '--workers', workers);
+    const get = async (): Promise<string> =>
+      (await promisify(execFile)('curl', ['-sk', `https://127.0.0.1:${port}/x`], { encoding: 'utf8' })).stdout;
+    expect(await get()).toBe('/x');
+    balancer.write(yaml.replace('servers: [', 'algorithm: round_robin, servers: ['));
+    const { warnings } = await ask(balancer.socket, { request: 'reload' });
+    expect(warnings).toEqual([expect.stringMatching(/^web keeps the certificate that was read at the start: cannot read .*: EACCES$/)]);
+    expect((await balancer.state()).pools[0]!.algorithm).toBe('round_robin');
+    expect(await get()).toBe('/x');
+    // Another key that cannot be read is a mistake as before.
+    writeFileSync(`${key}.other`, readFileSync(key), { mode: 0o600 });
+    balancer.write(yaml.replace(key, `${key}.other`));
+    await expect(ask(balancer.socket, { request: 'reload' })).rejects.toThrow(/cannot read/);
   });
 });
 

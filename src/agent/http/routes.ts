@@ -195,7 +195,8 @@ export const routes: readonly Route[] = [
       try {
         return { value: { items: [{ socket: view.balancer.socket, state: await view.balancer.state() }] } };
       } catch (error) {
-        if (error instanceof PlimsollError && error.code === 'not_running') return { value: { items: [] } };
+        if (error instanceof PlimsollError && (error.code === 'not_running' || error.code === 'socket_denied'))
+          return { value: { items: [] } };
         throw error;
       }
     },

@@ -12,7 +12,7 @@ export const ask = <R extends ControlRequest>(path: string, request: R): Promise
     const socket = connect(path);
     const fail = (reason: string): void => {
       socket.destroy();
-      reject(new PlimsollError('not_running', { socket: path, reason }));
+      reject(new PlimsollError(reason === 'EACCES' ? 'socket_denied' : 'not_running', { socket: path, reason }));
     };
     socket.setEncoding('utf8');
     socket.setTimeout(patience * 1000, () => fail(`no answer for ${patience} s`));

@@ -67,6 +67,8 @@ export class EmbeddedEngine {
   readonly startedAt = new Date().toISOString();
   private readonly stopClock: () => void;
   configuration: Configuration | null = null;
+  /** By virtual service. */
+  certificates: ReadonlyMap<string, Certificate> = new Map();
   private retired = new Set<Service>();
   private retiredPools = new Set<RunningPool>();
   private lastSweep = 0;
@@ -87,11 +89,18 @@ export class EmbeddedEngine {
     this.stopClock = this.clock.onTick((now) => this.tick(now));
   }
 
-  /** Makes `configuration` the running one. Throws PlimsollError and changes nothing if a part of it cannot be had. */
-  async apply(configuration: Configuration): Promise<void> {
+  /**
+   * Makes `configuration` the running one; says what of it is not as the files say. Throws PlimsollError and changes nothing
+   * if a part of it cannot be had.
+   */
+  async apply(configuration: Configuration): Promise<readonly string[]> {
     const certificates = new Map<string, Certificate>();
+    const warnings: string[] = [];
     for (const service of configuration.virtual_services) {
-      if (service.tls !== null) certificates.set(service.name, this.options.certificate?.(service) ?? readCertificate(service.tls));
+      if (service.tls === null) continue;
+      const { certificate, warning } = this.certificateOf(service, service.tls);
+      certificates.set(service.name, certificate);
+      if (warning !== null) warnings.push(warning);
     }
     const wanted = new Map(configuration.virtual_services.map((v) => [listenKey(v), v] as const));
     const opened: { readonly key: string; readonly listener: Listener; readonly tls: boolean }[] = [];
@@ -118,6 +127,8 @@ export class EmbeddedEngine {
       );
     }
     this.commit(configuration);
+    this.certificates = certificates;
+    for (const warning of warnings) this.events.add('certificate_kept', 'balancer', 'local', warning);
     for (const { key, listener, tls } of opened) this.listeners.set(key, { listener, tls });
     for (const [key, { listener }] of this.listeners) {
       const service = wanted.get(key);
@@ -129,6 +140,23 @@ export class EmbeddedEngine {
       listener.serve(this.services.get(service.name)!);
       const certificate = certificates.get(service.name);
       if (certificate !== undefined) listener.replaceCertificate(certificate);
+    }
+    return warnings;
+  }
+
+  /** From the files. Keys are often root's alone, and root was left behind: then a reload goes on with the one read at the start. */
+  private certificateOf(
+    service: VirtualService,
+    tls: { readonly cert: string; readonly key: string },
+  ): { readonly certificate: Certificate; readonly warning: string | null } {
+    try {
+      return { certificate: this.options.certificate?.(service) ?? readCertificate(tls), warning: null };
+    } catch (error) {
+      const before = this.configuration?.virtual_services.find((v) => v.name === service.name)?.tls ?? null;
+      const certificate = this.certificates.get(service.name);
+      const same = before !== null && before.cert === tls.cert && before.key === tls.key;
+      if (!(error instanceof PlimsollError) || error.facts['reason'] !== 'EACCES' || certificate === undefined || !same) throw error;
+      return { certificate, warning: `${service.name} keeps the certificate that was read at the start: ${error.message}` };
     }
   }
 
@@ -479,7 +507,7 @@ const unknownName = (what: string, name: string, known: readonly string[]): Plim
   });
 
 /** Reads a service's PEM files. Throws file_not_found. */
-export const readCertificate = (tls: { readonly cert: string; readonly key: string }): Certificate => {
+const readCertificate = (tls: { readonly cert: string; readonly key: string }): Certificate => {
   const read = (path: string): Buffer => {
     try {
       return readFileSync(path);

@@ -4,7 +4,8 @@ import type { BalancerState } from '../engine.ts';
 import type { PortKnowledge } from './port-memory.ts';
 
 export interface Front {
-  apply(configuration: Configuration): Promise<void>;
+  /** What of it is not as the files say, in words. */
+  apply(configuration: Configuration): Promise<readonly string[]>;
   /** Begins to serve clients; after the user has been dropped to. */
   serve(): Promise<void>;
   administer(pool: string, server: string, to: 'enabled' | 'disabled' | 'draining'): void;

@@ -62,11 +62,11 @@ export const runBalancer = async (options: RunOptions): Promise<void> => {
             reason: 'the user is changed by a restart only',
           });
         }
-        await front.apply(loaded.configuration);
+        const kept = await front.apply(loaded.configuration);
         running = loaded.configuration;
         adopt(running);
         front.note('reloaded', file);
-        return { warnings: loaded.warnings.map((w) => `${file}:${w.line}:${w.column}: ${w.message}`) };
+        return { warnings: [...loaded.warnings.map((w) => `${file}:${w.line}:${w.column}: ${w.message}`), ...kept] };
       } catch (error) {
         const mistakes = error instanceof PlimsollError ? String(error.facts['mistakes'] ?? '') : '';
         front.note(

@@ -9,7 +9,7 @@ import { formatEndpoint } from '../../core/address.ts';
 import { PlimsollError } from '../../core/errors.ts';
 import type { PortBlock } from '../../core/port-ledger.ts';
 import type { Configuration } from '../configuration/index.ts';
-import { EmbeddedEngine, readCertificate } from '../embedded/engine.ts';
+import { EmbeddedEngine } from '../embedded/engine.ts';
 import type { BalancerEvent, BalancerState } from '../engine.ts';
 import type { Front } from './front.ts';
 import { Lending } from './lending.ts';
@@ -70,15 +70,10 @@ class Supervisor implements Front {
     this.engine.onHealth = (pool, server, up, reason) => this.tell({ to: 'health', pool, server, up, reason });
   }
 
-  async apply(configuration: Configuration): Promise<void> {
-    const certificates: Record<string, CertificateText> = {};
-    for (const service of configuration.virtual_services) {
-      if (service.tls === null) continue;
-      const { cert, key } = readCertificate(service.tls);
-      certificates[service.name] = { cert: cert.toString('latin1'), key: key.toString('latin1') };
-    }
+  async apply(configuration: Configuration): Promise<readonly string[]> {
     const wanted = new Set(configuration.virtual_services.map((v) => formatEndpoint(v.listen.address, v.listen.port)));
     const opened: string[] = [];
+    let warnings: readonly string[];
     try {
       for (const { listen } of configuration.virtual_services) {
         const key = formatEndpoint(listen.address, listen.port);
@@ -86,8 +81,10 @@ class Supervisor implements Front {
         this.holders.set(key, new Socket({ fd: this.options.listen(listen.address, listen.port), readable: false, writable: false }));
         opened.push(key);
       }
+      warnings = await this.engine.apply(configuration);
     } catch (cause) {
       for (const key of opened) this.dropHolder(key);
+      if (cause instanceof PlimsollError) throw cause;
       const error = cause as NodeJS.ErrnoException & { address?: string; port?: number };
       throw new PlimsollError(
         'listen_failed',
@@ -95,15 +92,17 @@ class Supervisor implements Front {
         { cause },
       );
     }
-    await this.engine.apply(configuration);
     this.configuration = configuration;
-    this.certificates = certificates;
+    this.certificates = Object.fromEntries(
+      [...this.engine.certificates].map(([name, { cert, key }]) => [name, { cert: cert.toString('latin1'), key: key.toString('latin1') }]),
+    );
     for (const [name, snat] of this.engine.snatPools) {
       if (this.lendings.get(name)?.ledger !== snat.ledger) this.lendings.set(name, new Lending(snat.ledger, snat.shape));
     }
     for (const name of this.lendings.keys()) if (!this.engine.snatPools.has(name)) this.lendings.delete(name);
     await Promise.all([...this.workers.values()].map((worker) => this.configure(worker)));
     for (const key of this.holders.keys()) if (!wanted.has(key)) this.dropHolder(key);
+    return warnings;
   }
 
   async serve(): Promise<void> {

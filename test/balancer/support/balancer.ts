@@ -35,7 +35,7 @@ export interface Running {
   readonly port: number;
   readonly events: BalancerEvent[];
   readonly log: string[];
-  apply(yaml: string): Promise<void>;
+  apply(yaml: string): Promise<unknown>;
   stop(): Promise<void>;
 }
 

@@ -521,7 +521,10 @@ export class HttpClient implements ClientOwner, ConnectionUser, Waiter, Session 
       return;
     }
     this.hurry();
-    if (!this.serverPaused) this.awaitServer();
+    if (this.serverPaused) return;
+    // A server that answers while it is being told waits for the client as we do: silence then is the client's.
+    if (this.request.done || this.paused) this.awaitServer();
+    else this.awaitClient(this.service.settings.clientBodyTimeout);
   }
 
   /** The last words of a response that come in one string: said together with the decision what becomes of the client. */
