@@ -222,7 +222,7 @@ export const configurationFile = mapping(
     pools: list(pool, 1, 'At least one.'),
     snat_pools: withDefault(list(snatPool, 0, 'None: the kernel chooses source ports.'), []),
     health_monitors: withDefault(list(healthMonitor, 0, 'None: servers are taken to be up.'), []),
-    agent: foreign('Settings of plimsoll serve.'),
+    agent: foreign('Settings of plimsoll serve: docs/reference/alerts.md lists them.'),
   },
   'The configuration of plimsoll balance.',
 );
