@@ -1,5 +1,6 @@
 /** A scenario: a story with a before and an after, predicted by `plimsoll plan` and then measured on the kernel. */
 import type { Comparison, Experiment } from '../core/experiment.ts';
+import { formatNumber } from '../core/quantity.ts';
 import type { ProgramName } from './requirements.ts';
 import type { Stage } from './stage.ts';
 
@@ -49,6 +50,10 @@ export interface Scenario {
   readonly forecasts: (scale: Scale) => readonly Forecast[];
   readonly run: (stage: Stage, scale: Scale) => Promise<Findings>;
 }
+
+/** Text for people: numbers in it are written as the rest of the product writes them, `28,232`. */
+export const say = (texts: TemplateStringsArray, ...values: readonly (string | number)[]): string =>
+  String.raw({ raw: texts }, ...values.map((v) => (typeof v === 'number' ? formatNumber(v, Number.isInteger(v) ? 0 : 1) : v)));
 
 /** Connections until the ports run out, at `rate` a second. */
 export const untilExhausted =

@@ -15,7 +15,7 @@ story('conntrack-snat', 'the box loses SYNs from 95 %, and none with a second ad
   const dropped = row('SYNs the box dropped (insert_failed)') as number[];
   expect(dropped[0]).toBeGreaterThan(0);
   expect(dropped[1]).toBe(0);
-  expect(document.predictions[0]!.runs).toHaveLength(3);
+  expect(document.predictions[0]!.runs).toHaveLength(4);
   expect(toldBy(document, 'plimsoll doctor')).toContain('snat_ports_short');
 });
 

@@ -1,6 +1,6 @@
 /** An application that never closes: the other side has closed, ours has not, and no timer ends it. */
 import type { Opened } from '../peers/client.ts';
-import { type Scale, type Scenario, untilExhausted } from '../scenario.ts';
+import { type Scale, type Scenario, say, untilExhausted } from '../scenario.ts';
 import type { Stage } from '../stage.ts';
 import { portRange, serverAddress, twoHosts } from './network.ts';
 
@@ -12,11 +12,11 @@ const leaking = { do: 'open', to: [`${serverAddress(0)}:80`], leak: true, untilF
 
 const run = async (stage: Stage, scale: Scale) => {
   const { ports, rate } = sizes[scale];
-  stage.step(`making an application with ${ports} source ports and a server that closes first`);
+  stage.step(say`making an application with ${ports} source ports and a server that closes first`);
   const { client, servers } = await twoHosts(stage, 'application', 1, portRange(LOW, ports));
   const server = await stage.peer(servers, 'server', { listen: [`${serverAddress(0)}:80`], closes: 'at-once' });
 
-  stage.step(`before: it opens ${rate} connections a second and closes none`);
+  stage.step(say`before: it opens ${rate} connections a second and closes none`);
   let application = await stage.peer(client, 'client', {});
   let over: Opened | null = null;
   const first = stage.meanwhile(
@@ -35,7 +35,7 @@ const run = async (stage: Stage, scale: Scale) => {
   );
   const early = named.report.port_spaces[0]!;
   if (over !== null) throw new Error('the ports ran out before the doctor had looked');
-  stage.step(`the doctor names it with ${early.used} of ${early.capacity} ports in use; waiting for the first failure`);
+  stage.step(say`the doctor names it with ${early.used} of ${early.capacity} ports in use; waiting for the first failure`);
   const leaked = await stage.unlessInterrupted(first);
   const worst = await stage.doctor(client);
 
@@ -80,11 +80,11 @@ const run = async (stage: Stage, scale: Scale) => {
         },
       ],
     },
-    told: [{ ...named, when: `with ${early.used} of ${early.capacity} ports in use, before anything failed` }],
+    told: [{ ...named, when: say`with ${early.used} of ${early.capacity} ports in use, before anything failed` }],
     lessons: [
-      `The server closed every connection and the application none: each kept its source port, and number ${(leaked.before_failure ?? 0) + 1} found no port. CLOSE_WAIT has no timer.`,
+      say`The server closed every connection and the application none: each kept its source port, and number ${(leaked.before_failure ?? 0) + 1} found no port. CLOSE_WAIT has no timer.`,
       'A restart freed all ports at once and mended nothing: the same wall came after the same number of connections.',
-      `Until the first failure nothing an application measures is wrong. The doctor named the process with ${Math.round((100 * early.used) / early.capacity)} % of the ports in use.`,
+      say`Until the first failure nothing an application measures is wrong. The doctor named the process with ${Math.round((100 * early.used) / early.capacity)} % of the ports in use.`,
     ],
     next: [
       { text: 'Look for it on a host', command: 'plimsoll doctor' },

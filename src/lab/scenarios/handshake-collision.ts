@@ -1,6 +1,6 @@
 /** A backend that resets SYNs on connections it still holds: healthy servers look down. */
 import type { LabNamespace } from '../namespace.ts';
-import type { PlanReading, Scale, Scenario } from '../scenario.ts';
+import { type PlanReading, type Scale, type Scenario, say } from '../scenario.ts';
 import type { Stage } from '../stage.ts';
 import { Balancer } from './balancer.ts';
 import { downs, startHaproxy } from './haproxy.ts';
@@ -84,11 +84,11 @@ const run = async (stage: Stage, scale: Scale) => {
   const servers = await stage.peer(hosts.servers, 'server', { listen: endpoints });
   await servers.ask({ do: 'hold', on: true });
   const capturing = await stage.capture(hosts.proxy, 'eth0', 'collision.pcap');
-  stage.step(`leaving connections, half of them half-closed, on ${PORTS / 2} of ${PORTS} source ports`);
+  stage.step(say`leaving connections, half of them half-closed, on ${PORTS / 2} of ${PORTS} source ports`);
   const stale = await leaveHeld(stage, hosts);
   await servers.ask({ do: 'hold', on: false });
 
-  stage.step(`before: HAProxy with these ports, a health check every ${CHECK} ms, ${RATE} requests a second`);
+  stage.step(say`before: HAProxy with these ports, a health check every ${CHECK} ms, ${RATE} requests a second`);
   const haproxy = await startHaproxy(
     stage,
     hosts.proxy,
@@ -140,8 +140,8 @@ ${endpoints.map((e, i) => `  server ${'ab'[i]} ${e} source ${PROXY}:${LOW}-${HIG
     },
     told: [explained, told],
     lessons: [
-      `The box still held ${stale} connections that this side had forgotten. Every SYN from one of their ports was answered with RST, ${resets} in all, and to HAProxy that is a server that refuses: it took two healthy servers out of service ${flaps} times.`,
-      `A closed port and a collision give the same errno. The balancer tries once more from another port: ${collisions} collisions recognised, ${mistaken} servers taken out of service, ${failed(mended)} of ${mended.scheduled} requests lost.`,
+      say`The box still held ${stale} connections that this side had forgotten. Every SYN from one of their ports was answered with RST, ${resets} in all, and to HAProxy that is a server that refuses: it took two healthy servers out of service ${flaps} times.`,
+      say`A closed port and a collision give the same errno. The balancer tries once more from another port: ${collisions} collisions recognised, ${mistaken} servers taken out of service, ${failed(mended)} of ${mended.scheduled} requests lost.`,
       'The host itself shows nothing of this: its ports are free, and the RST came from elsewhere. The capture shows it packet by packet.',
     ],
     next: [
@@ -174,7 +174,7 @@ export const handshakeCollision: Scenario = {
       },
       {
         key: 'answered',
-        subject: `requests answered of ${requests} afterwards, from the ports that are left`,
+        subject: say`requests answered of ${requests} afterwards, from the ports that are left`,
         unit: 'requests',
         plan,
         read: (p: PlanReading) => (p.exhausts_after === null ? requests : Math.min(requests, p.exhausts_after * RATE)),

@@ -1,7 +1,7 @@
 /** Idle keep-alive clients, a server connection for each: the ports are held by connections that do nothing. */
 import type { Asked, Opened } from '../peers/client.ts';
 import type { ServerCounts } from '../peers/server.ts';
-import type { PlanReading, Scale, Scenario } from '../scenario.ts';
+import { type PlanReading, type Scale, type Scenario, say } from '../scenario.ts';
 import type { Stage } from '../stage.ts';
 import { Balancer } from './balancer.ts';
 import { downs, startHaproxy } from './haproxy.ts';
@@ -30,7 +30,7 @@ health_monitors: [{ name: tcp, type: tcp, send_interval: 300ms, receive_timeout:
 
 const run = async (stage: Stage, scale: Scale) => {
   const { ports, clients: count, rate } = sizes[scale];
-  stage.step(`making clients, a proxy with ${ports} source ports towards each of two servers, and the servers`);
+  stage.step(say`making clients, a proxy with ${ports} source ports towards each of two servers, and the servers`);
   const hosts = await threeHosts(stage, SERVERS, portRange(LOW, ports));
   await hosts.clients.set({ 'net.ipv4.ip_local_port_range': '1024 65535' });
   const servers = await stage.peer(hosts.servers, 'server', { listen: endpoints, answerAfter: ANSWER * 1000 });
@@ -49,7 +49,7 @@ const run = async (stage: Stage, scale: Scale) => {
     return { arrived, idle, again, busy };
   };
 
-  stage.step(`before: HAProxy with http-reuse never; ${count} clients arrive, ask once, and stay`);
+  stage.step(say`before: HAProxy with http-reuse never; ${count} clients arrive, ask once, and stay`);
   const haproxy = await startHaproxy(
     stage,
     hosts.proxy,
@@ -69,14 +69,14 @@ ${endpoints.map((e, i) => `  server ${'ab'[i]} ${e} check inter 300ms fastinter 
     if (scale === 'full') await stage.pause(31);
     worst = await stage.askDoctor(
       hosts.proxy,
-      `with ${count} clients there that ask nothing${scale === 'full' ? '' : ' (it calls a connection idle after 30 s, which --fast does not wait for)'}`,
+      say`with ${count} clients there that ask nothing${scale === 'full' ? '' : ' (it calls a connection idle after 30 s, which --fast does not wait for)'}`,
     );
   });
   const falseDowns = downs(haproxy);
   await haproxy.end();
   await stage.until('the ports to be free', async () => (await counts()).open === 0);
 
-  stage.step(`after: plimsoll balance with connection multiplexing; the same ${count} clients`);
+  stage.step(say`after: plimsoll balance with connection multiplexing; the same ${count} clients`);
   const balancer = await Balancer.start(stage, hosts.proxy, 8081, configuration);
   const held = (await counts()).open;
   const after = await use(8081, async () => {});
@@ -106,8 +106,8 @@ ${endpoints.map((e, i) => `  server ${'ab'[i]} ${e} check inter 300ms fastinter 
     },
     told: [worst!],
     lessons: [
-      `Every client held a server connection of its own${oneAddress ? ', all from one address' : ''}: ${rest} connections for ${count} clients of which none was asking anything. Then no port was left, not for clients and not for health checks: HAProxy took healthy servers out of service ${falseDowns} times.`,
-      `The balancer let the same ${count} clients share ${after.busy.open} server connections while all asked at once, refused none, and took no server out of service.`,
+      say`Every client held a server connection of its own${oneAddress ? ', all from one address' : ''}: ${rest} connections for ${count} clients of which none was asking anything. Then no port was left, not for clients and not for health checks: HAProxy took healthy servers out of service ${falseDowns} times.`,
+      say`The balancer let the same ${count} clients share ${after.busy.open} server connections while all asked at once, refused none, and took no server out of service.`,
       'More ports or more addresses would have moved the wall, not removed it: idle clients cost nothing once connections are shared.',
     ],
     next: [
@@ -152,7 +152,7 @@ export const idleOneToOne: Scenario = {
       },
       {
         key: 'shared',
-        subject: `server connections with multiplexing, while all ask at once and a server takes ${ANSWER * 1000} ms`,
+        subject: say`server connections with multiplexing, while all ask at once and a server takes ${ANSWER * 1000} ms`,
         unit: 'connections',
         plan: ['--rate', `${(SERVERS * SHARED) / ANSWER}/s`, '--upstream-latency', `${ANSWER * 1000}ms`, '--destinations', `${SERVERS}`],
         read: (p: PlanReading) => p.total.plateau.established,

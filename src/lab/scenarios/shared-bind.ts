@@ -1,6 +1,6 @@
 /** bind(ip, 0) before connect(): ten destinations share the ports of one. */
 import type { Opened, OpenOrder } from '../peers/client.ts';
-import type { PlanReading, Scale, Scenario } from '../scenario.ts';
+import { type PlanReading, type Scale, type Scenario, say } from '../scenario.ts';
 import type { Stage } from '../stage.ts';
 import { PROXY, portRange, serverAddress, twoHosts } from './network.ts';
 
@@ -20,14 +20,14 @@ const opening = (ports: number, from: OpenOrder['from']): OpenOrder => ({
 
 const run = async (stage: Stage, scale: Scale) => {
   const ports = sizes[scale];
-  stage.step(`making an application with ${ports} source ports and ten servers`);
+  stage.step(say`making an application with ${ports} source ports and ten servers`);
   const { client, servers } = await twoHosts(stage, 'application', DESTINATIONS, portRange(LOW, ports));
   const server = await stage.peer(servers, 'server', { listen: destinations });
 
   const attempt = async (from: OpenOrder['from'], look: boolean) => {
     const application = await stage.peer(client, 'client', {});
     const opened = await stage.unlessInterrupted(application.ask<Opened>(opening(ports, from)));
-    const told = look ? await stage.askDoctor(client, `with ${opened.opened} connections open to ten servers`, '500ms') : null;
+    const told = look ? await stage.askDoctor(client, say`with ${opened.opened} connections open to ten servers`, '500ms') : null;
     await application.ask({ do: 'reset' });
     await application.end();
     return { opened, told };
@@ -55,8 +55,8 @@ const run = async (stage: Stage, scale: Scale) => {
     },
     told: [bound.told!],
     lessons: [
-      `bind(ip, 0) must find a port that nobody holds, for it does not know the destination: ten servers got ${first(bound.opened) / DESTINATIONS} connections each out of ${ports} ports. Node's localAddress and Envoy's upstream_bind_config do this.`,
-      `With named ports every server has the whole range again: ${DESTINATIONS} times as many connections. IP_BIND_ADDRESS_NO_PORT, which Node cannot set, gives the same, as the column without bind shows.`,
+      say`bind(ip, 0) must find a port that nobody holds, for it does not know the destination: ten servers got ${first(bound.opened) / DESTINATIONS} connections each out of ${ports} ports. Node's localAddress and Envoy's upstream_bind_config do this.`,
+      say`With named ports every server has the whole range again: ${DESTINATIONS} times as many connections. IP_BIND_ADDRESS_NO_PORT, which Node cannot set, gives the same, as the column without bind shows.`,
       'It fails with EADDRINUSE, which looks like two programs that want one port. It is not: the pool of the address is empty.',
     ],
     next: [

@@ -1,7 +1,7 @@
 /** Two load balancers behind one translated address: its ports come round again before the servers have let go of them. */
 import { LabNamespace } from '../namespace.ts';
 import type { ServerCounts } from '../peers/server.ts';
-import type { Forecast, PlanReading, Scale, Scenario } from '../scenario.ts';
+import { type Forecast, type PlanReading, type Scale, type Scenario, say } from '../scenario.ts';
 import type { Stage } from '../stage.ts';
 import { startHaproxy } from './haproxy.ts';
 import { startNginx } from './nginx.ts';
@@ -84,7 +84,7 @@ const counter = async (ns: LabNamespace, name: string): Promise<number> => {
 const run = async (stage: Stage, scale: Scale) => {
   const { ports, rate } = sizes[scale];
   const requests = FIRST * ports;
-  stage.step(`making HAProxy and nginx behind a NAT box with ${ports} ports for each address, and a server that closes first`);
+  stage.step(say`making HAProxy and nginx behind a NAT box with ${ports} ports for each address, and a server that closes first`);
   const hosts = await build(stage);
   const { box } = hosts;
   const server = await stage.peer(hosts.servers, 'server', {
@@ -140,16 +140,16 @@ const run = async (stage: Stage, scale: Scale) => {
   const capturing = await stage.capture(hosts.servers, 'eth0', 'one-address.pcap');
   const runs: Awaited<ReturnType<typeof measure>>[] = [];
   for (let i = 0; i < RUNS; i++) {
-    stage.step(`before, run ${i + 1} of ${RUNS}: ${requests} requests through one address`);
+    stage.step(say`before, run ${i + 1} of ${RUNS}: ${requests} requests through one address`);
     runs.push(await measure(settings[i]!));
   }
   await capturing.end();
-  const told = await stage.askDoctor(hosts.balancers[0]!, `after ${RUNS} runs of ${requests} requests`);
+  const told = await stage.askDoctor(hosts.balancers[0]!, say`after ${RUNS} runs of ${requests} requests`);
   const capture = await stage.explain(capturing.file, 'taken at the server during the three runs');
   stage.step('the same in front of a box that refuses ports it has not let go of');
   await startResetBox(hosts.servers, serverPort('reset box'));
   const refused = await measure('reset box');
-  stage.step(`after: five addresses, the same ${requests} requests, and then more until a port repeats`);
+  stage.step(say`after: five addresses, the same ${requests} requests, and then more until a port repeats`);
   await translate(box, OUTSIDE.length, ports);
   const spread = await measure('five addresses');
   const onward = await measure('five addresses', MORE);
@@ -179,9 +179,9 @@ const run = async (stage: Stage, scale: Scale) => {
     },
     told: [capture, told],
     lessons: [
-      `The NAT box takes its ports in turn, so the first ${Math.round(first)} connections are clean, and it starts at the same point every time: after ${runs.map((r) => r.fresh).join(', ')} connections.`,
-      `From there on every port is one that the server still holds in TIME_WAIT. Two load balancers have two clocks for sequence numbers and timestamps, so to the server a new SYN can look old: ${Math.round(mean((r) => r.resent))} SYNs of a run had to be sent again, after 10 ms or a second. A box that resets instead refused ${refused.failed} of ${refused.requests} requests.`,
-      `With five addresses, dealt out in turn, the same requests met no used port (${spread.repeats} repeats, ${spread.resent} SYNs sent again). The first port repeated after ${onward.fresh} connections, ${factor.toFixed(1)} times as far: at ${rate}/s after ${(onward.fresh / rate).toFixed(1)} s instead of ${(first / rate).toFixed(1)} s. It holds for ever once that is longer than the server's 60 s.`,
+      say`The NAT box takes its ports in turn, so the first ${Math.round(first)} connections are clean, and it starts at the same point every time: after ${runs.map((r) => say`${r.fresh}`).join(', ')} connections.`,
+      say`From there on every port is one that the server still holds in TIME_WAIT. Two load balancers have two clocks for sequence numbers and timestamps, so to the server a new SYN can look old: ${Math.round(mean((r) => r.resent))} SYNs of a run had to be sent again, after 10 ms or a second. A box that resets instead refused ${refused.failed} of ${refused.requests} requests.`,
+      say`With five addresses, dealt out in turn, the same requests met no used port (${spread.repeats} repeats, ${spread.resent} SYNs sent again). The first port repeated after ${onward.fresh} connections, ${factor.toFixed(1)} times as far: at ${rate}/s after ${(onward.fresh / rate).toFixed(1)} s instead of ${(first / rate).toFixed(1)} s. It holds for ever once that is longer than the server's 60 s.`,
     ],
     next: [
       {
@@ -205,7 +205,7 @@ export const singleSnatAddress: Scenario = {
     const { ports, rate } = sizes[scale];
     const forecast = (key: string, addresses: number): Forecast => ({
       key,
-      subject: `connections before the first port repeats, ${addresses === 1 ? 'one address' : `${addresses} addresses`}`,
+      subject: say`connections before the first port repeats, ${addresses === 1 ? 'one address' : `${addresses} addresses`}`,
       unit: 'connections',
       plan: [
         ...['--rate', `${rate}/s`, '--closer', 'server', '--range', '1024-65535'],

@@ -1,6 +1,6 @@
 /** A proxy that closes first: each connection keeps its port for another minute, until no port is left. */
 import type { ServerCounts } from '../peers/server.ts';
-import type { Forecast, PlanReading, Scale, Scenario } from '../scenario.ts';
+import { type Forecast, type PlanReading, type Scale, type Scenario, say } from '../scenario.ts';
 import type { Stage } from '../stage.ts';
 import { startHaproxy } from './haproxy.ts';
 import { FRONT, portRange, serverAddress, threeHosts } from './network.ts';
@@ -28,7 +28,7 @@ const range = (setting: Setting, scale: Scale): readonly [low: number, size: num
 
 const run = async (stage: Stage, scale: Scale) => {
   const { ports, wider, rate, seconds } = sizes[scale];
-  stage.step(`making clients, HAProxy with ${ports} source ports, and a server`);
+  stage.step(say`making clients, HAProxy with ${ports} source ports, and a server`);
   const hosts = await threeHosts(stage, settings.length, portRange(...range('before', scale)));
   // The clients' own ports are not what this is about.
   await hosts.clients.set({ 'net.ipv4.ip_local_port_range': '1024 65535', 'net.ipv4.tcp_tw_reuse': 1 });
@@ -42,21 +42,21 @@ const run = async (stage: Stage, scale: Scale) => {
 
   const measure = async (setting: Setting) => {
     const load = await shortConnections(stage, hosts.clients, `http://${FRONT}:${port(setting)}/`, rate, seconds[setting]);
-    const told = await stage.askDoctor(hosts.proxy, `after ${load.scheduled} requests in ${seconds[setting]} s`);
+    const told = await stage.askDoctor(hosts.proxy, say`after ${load.scheduled} requests in ${seconds[setting]} s`);
     const space = told.report.port_spaces.find((s) => s.destination === serverAddress(settings.indexOf(setting)));
     const { by_endpoint } = await server.ask<ServerCounts>({ do: 'counts' });
     return { load, told, used: space?.used ?? 0, capacity: space?.capacity ?? 0, connections: by_endpoint[endpoint(setting)]!.accepted };
   };
 
-  stage.step(`before: ${rate} requests a second for ${seconds.before} s, a connection each`);
+  stage.step(say`before: ${rate} requests a second for ${seconds.before} s, a connection each`);
   const before = await measure('before');
-  stage.step(`wider range: ${wider} ports, the same requests for ${seconds.wider} s`);
+  stage.step(say`wider range: ${wider} ports, the same requests for ${seconds.wider} s`);
   await hosts.proxy.set(portRange(...range('wider', scale)));
   const widened = await measure('wider');
-  stage.step(`tcp_tw_reuse=1, ${ports} ports again, ${seconds.reuse} s`);
+  stage.step(say`tcp_tw_reuse=1, ${ports} ports again, ${seconds.reuse} s`);
   await hosts.proxy.set({ ...portRange(...range('reuse', scale)), 'net.ipv4.tcp_tw_reuse': 1 });
   const reused = await measure('reuse');
-  stage.step(`multiplexing (http-reuse always), ${ports} ports, ${seconds.shared} s`);
+  stage.step(say`multiplexing (http-reuse always), ${ports} ports, ${seconds.shared} s`);
   await hosts.proxy.set({ 'net.ipv4.tcp_tw_reuse': 2 });
   const multiplexed = await measure('shared');
   await server.end();
@@ -79,10 +79,10 @@ const run = async (stage: Stage, scale: Scale) => {
     },
     told: [before.told],
     lessons: [
-      `Each connection kept its port for 60 s after it was closed, so the first ${ports} requests took all of them and the ${failed(before.load)} after that failed. In HAProxy's words: Connect() failed for backend: no free ports (EADDRNOTAVAIL).`,
-      `A range ${(wider / ports).toFixed(2)} times as wide ${failed(widened.load) > 0 ? `lasted ${(wider / ports).toFixed(2)} times as long and ended the same way` : 'carried it, with TIME_WAIT in more than half of it'}. It buys time; it does not change what a connection costs.`,
-      `tcp_tw_reuse=1 lets connect() take a TIME_WAIT after 1 s: ${reused.load.ok} of ${reused.load.scheduled} answered from ${ports} ports. It needs timestamps on both ends.`,
-      `With multiplexing the same requests took ${multiplexed.connections} server connections and no TIME_WAIT at all.`,
+      say`Each connection kept its port for 60 s after it was closed, so the first ${ports} requests took all of them and the ${failed(before.load)} after that failed. In HAProxy's words: Connect() failed for backend: no free ports (EADDRNOTAVAIL).`,
+      say`A range ${(wider / ports).toFixed(2)} times as wide ${failed(widened.load) > 0 ? `lasted ${(wider / ports).toFixed(2)} times as long and ended the same way` : 'carried it, with TIME_WAIT in more than half of it'}. It buys time; it does not change what a connection costs.`,
+      say`tcp_tw_reuse=1 lets connect() take a TIME_WAIT after 1 s: ${reused.load.ok} of ${reused.load.scheduled} answered from ${ports} ports. It needs timestamps on both ends.`,
+      say`With multiplexing the same requests took ${multiplexed.connections} server connections and no TIME_WAIT at all.`,
     ],
     next: [
       { text: 'See whether it is coming', command: 'plimsoll doctor' },
@@ -107,7 +107,7 @@ export const timeWaitChurn: Scenario = {
       const tries = rate * seconds[setting];
       return {
         key: setting,
-        subject: `requests answered of ${tries}, ${how}`,
+        subject: say`requests answered of ${tries}, ${how}`,
         unit: 'requests',
         plan: ['--rate', `${rate}/s`, '--range', `${low}-${low + size - 1}`, ...more],
         read: (p: PlanReading) => (p.exhausts_after === null ? tries : Math.min(tries, Math.round(p.exhausts_after * rate))),
