@@ -69,6 +69,7 @@ describe('the tarball', () => {
   });
 
   test('holds the program, its code cache and the dashboard', () => {
+    expect(files).toContain('dist/web/index.html');
     const built = files.filter((path) => path.startsWith('dist/') && !path.startsWith('dist/web/'));
     expect(built.sort()).toEqual(['dist/plimsoll.cjs', 'dist/program.cache', 'dist/program.cjs']);
   });
