@@ -207,9 +207,10 @@ export const singleSnatAddress: Scenario = {
       key,
       subject: say`connections before the first port repeats, ${addresses === 1 ? 'one address' : `${addresses} addresses`}`,
       unit: 'connections',
+      // To the server the translated address is the source, and the box, which takes its ports in turn, the one that names them.
       plan: [
-        ...['--rate', `${rate}/s`, '--closer', 'server', '--range', '1024-65535'],
-        ...['--snat', `${LOW}-${LOW + ports - 1}`, '--snat-addresses', `${addresses}`],
+        ...['--rate', `${rate}/s`, '--closer', 'server', '--sources', `${addresses}`],
+        ...['--range', `${LOW}-${LOW + ports - 1}`, '--bind-style', 'explicit'],
       ],
       read: (p: PlanReading) => p.total.capacity,
     });
