@@ -483,6 +483,12 @@ const catalogue = {
     message: 'no source port towards {endpoint} is free in the range {range}: {reason}',
     hint: 'plimsoll doctor shows who holds them; give other --ports, more --source addresses, or wait until TIME_WAITs have ended',
   },
+  load_denied: {
+    exit: 77,
+    fault: 'local',
+    message: 'may not connect to {endpoint}: {reason}',
+    hint: 'source ports below 1024 need root (give others with --ports); else look for a firewall rule on this host',
+  },
   source_absent: {
     exit: 69,
     fault: 'user',

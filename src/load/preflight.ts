@@ -49,7 +49,7 @@ const words: Readonly<Record<string, string>> = {
   EHOSTUNREACH: 'no host answers at that address (EHOSTUNREACH)',
 };
 
-/** Throws source_absent, load_no_port, load_tls or load_unreachable. `range`: what the kernel chooses from, for the message. */
+/** Throws source_absent, load_no_port, load_denied, load_tls or load_unreachable. `range`: what the kernel chooses from, for the message. */
 export const preflight = async (job: Job, range: string, stop: AbortSignal): Promise<void> => {
   const { sourcePorts, target } = job;
   for (const address of sourcePorts.addresses) {
@@ -67,6 +67,8 @@ export const preflight = async (job: Job, range: string, stop: AbortSignal): Pro
       const own = sourcePorts.kind === 'ledger' ? sourcePorts.ports.map(formatRange).join(',') : range;
       throw new PlimsollError('load_no_port', { range: own, endpoint, reason: failure?.code ?? `others hold all ${tries}` });
     }
+    if (failure.code === 'EACCES' || failure.code === 'EPERM')
+      throw new PlimsollError('load_denied', { endpoint, reason: `${failure.code} from ${failure.call}` });
     const reason = words[failure.code] ?? `${failure.code} from ${failure.call}`;
     throw new PlimsollError(target.tls !== null && failure.cause === 'other' ? 'load_tls' : 'load_unreachable', { endpoint, reason });
   }

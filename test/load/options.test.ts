@@ -5,7 +5,9 @@ import { findLimit } from '../../src/load/find-limit.ts';
 import { Histogram } from '../../src/load/histogram.ts';
 import { makeRequest, parseField, parseMethod, parseTarget } from '../../src/load/target.ts';
 import { judge, parseThreshold } from '../../src/load/threshold.ts';
+import { kernelTest, namespace } from '../support/netns.ts';
 import { plimsoll } from '../support/shell.ts';
+import { program, serveHttp } from './support.ts';
 
 const load = (line: string) => plimsoll(['load', ...line.split(' ').filter((word) => word !== '')]);
 
@@ -37,6 +39,40 @@ describe('plimsoll load says what is wrong', () => {
       expect([line, ran.code, ran.out]).toEqual([line, code, '']);
       expect(ran.err).toContain(says);
     }
+  });
+
+  kernelTest('with what this user may not do', async () => {
+    const ns = namespace({ addresses: ['10.66.0.1'] });
+    serveHttp(ns, '10.66.0.1', 80, (_q, a) => a.end('hello'));
+    const plain = [
+      'setpriv',
+      '--reuid',
+      '65534',
+      '--regid',
+      '65534',
+      '--clear-groups',
+      process.execPath,
+      program,
+      'load',
+      'http://10.66.0.1/',
+    ];
+    const child = ns.spawn(plain[0]!, [...plain.slice(1), '--rate', '5/s', '--ports', '900-910']);
+    const err: string[] = [];
+    child.stderr!.on('data', (b: Buffer) => err.push(b.toString()));
+    expect(await new Promise((resolve) => child.once('close', resolve))).toBe(77);
+    expect(err.join('')).toMatch(/may not connect to 10\.66\.0\.1:80: EACCES from bind\n.*below 1024 need root/);
+    const ran = ns.spawn(plain[0]!, [
+      ...plain.slice(1),
+      '--rate',
+      '20/s',
+      '--duration',
+      '500ms',
+      '--workers',
+      '2',
+      '--threshold',
+      'errors<1',
+    ]);
+    expect(await new Promise((resolve) => ran.once('close', resolve))).toBe(0);
   });
 
   test('with help that names every option', async () => {
