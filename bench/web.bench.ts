@@ -1,5 +1,5 @@
 /**
- * `npm run bench web`: what one look costs the dashboard's main thread in Chromium, by its own accounting (Performance.getMetrics),
+ * `npm run bench web`: what one look costs the dashboard's main thread in Chromium, in processor time by its own accounting (Performance.getMetrics),
  * with 20 and with 5,000 port spaces, each other with every look. The peer is the same figures as a plain table of as many rows,
  * written anew each time, on an empty page of the same browser. The bound: 100 ms with 5,000.
  */
@@ -91,7 +91,7 @@ try {
 }
 console.log(machine([['/usr/bin/chromium', '--version']]));
 console.log(
-  `Milliseconds of the main thread per look, median of ${ROUNDS} rounds of ${UPDATES} looks (least to most); rendering in software.\n`,
+  `Milliseconds of processor time on the main thread per look, median of ${ROUNDS} rounds of ${UPDATES} looks (least to most); rendering in software.\n`,
 );
 const figure = (values: readonly number[]): string => {
   const { median, low, high } = spread(values);

@@ -33,6 +33,8 @@ export interface Trend {
   readonly ratio: readonly number[];
 }
 const trends = new Map<string, { at: number[]; ratio: number[] }>();
+/** Port spaces whose trend is kept, the fullest: those that are drawn, and some that may be next. */
+const FOLLOWED = 12;
 /** Five minutes at a look a second. */
 const TREND = 300;
 const none: Trend = { at: [], ratio: [] };
@@ -43,7 +45,7 @@ export const trendOf = (id: string): Trend => trends.get(id) ?? none;
 const keepTrend = (event: SampleEvent): void => {
   const at = Date.parse(event.at) / 1000;
   const listed = new Set<string>();
-  for (const space of event.spaces) {
+  for (const space of event.spaces.slice(0, FOLLOWED)) {
     listed.add(space.id);
     let trend = trends.get(space.id);
     if (trend === undefined) {

@@ -79,9 +79,9 @@ const drawLines = (u: uPlot, p: ChartProps, colour: (name: string) => string): v
     ctx.lineTo(x, top + height);
     ctx.stroke();
     ctx.fillStyle = colour('ink-2');
-    ctx.textAlign = 'right';
-    ctx.textBaseline = 'top';
-    ctx.fillText('now', x - 5 * ratio, top + 2 * ratio);
+    ctx.textAlign = 'left';
+    ctx.textBaseline = 'bottom';
+    ctx.fillText('now', x + 5 * ratio, top + height - 4 * ratio);
   }
   ctx.restore();
 };
@@ -134,7 +134,7 @@ export const OccupancyChart = (props: ChartProps) => {
         cursor: { y: false, drag: { x: false, y: false }, points: { show: false } },
         scales: { x: { time: true }, y: { range: () => [0, topOf(newest.current)] } },
         axes: [
-          { ...axis, space: 90, values: (_u, splits) => splits.map((s) => clockOf(s * 1000)) },
+          { ...axis, space: 76, values: (_u, splits) => splits.map((s) => clockOf(s * 1000)) },
           { ...axis, size: 64, values: (_u, splits) => splits.map((s) => formatNumber(s)) },
         ],
         series: [

@@ -45,14 +45,20 @@ export const paintPortMap = (states: Uint8Array, timeLeft: Uint8Array, palette: 
   }
 };
 
+export interface PortBlock {
+  readonly low: number;
+  readonly counts: ReadonlyMap<PortState, number>;
+}
+
 /** How many ports of each 4,096 are what, for whoever cannot see the picture. */
-export const countBlocks = (states: Uint8Array): readonly { readonly low: number; readonly counts: ReadonlyMap<PortState, number> }[] =>
+export const countBlocks = (states: Uint8Array): readonly PortBlock[] =>
   Array.from({ length: 16 }, (_, block) => {
+    const byByte = new Uint32Array(256);
+    for (let port = block * 4096; port < (block + 1) * 4096; port++) byByte[states[port]!]!++;
     const counts = new Map<PortState, number>();
-    for (let port = block * 4096; port < (block + 1) * 4096; port++) {
-      const state = portState(states[port]!);
-      counts.set(state, (counts.get(state) ?? 0) + 1);
-    }
+    byByte.forEach((n, byte) => {
+      if (n > 0) counts.set(portState(byte), (counts.get(portState(byte)) ?? 0) + n);
+    });
     return { low: block * 4096, counts };
   });
 

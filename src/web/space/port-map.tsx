@@ -7,11 +7,12 @@ import { dark } from '../frame/theme.ts';
 import { api } from '../live/api.ts';
 import { Scrolled } from '../look/scrolled.tsx';
 import { type PortState, portStateName, stateGroups } from '../model/states.ts';
-import { bytesOf, countBlocks, type Palette, paintPortMap, pixelOf, SIDE } from './port-map-paint.ts';
+import { bytesOf, countBlocks, type Palette, type PortBlock, paintPortMap, pixelOf, SIDE } from './port-map-paint.ts';
 
 interface Map {
   readonly states: Uint8Array;
   readonly timeLeft: Uint8Array;
+  readonly blocks: readonly PortBlock[];
   readonly range: { readonly low: number; readonly high: number };
 }
 
@@ -47,7 +48,7 @@ const legend: readonly { readonly state: PortState; readonly name: string }[] = 
 ];
 
 const MapTable = ({ map }: { readonly map: Map }) => {
-  const rows = countBlocks(map.states).filter((b) => (b.counts.get('outside') ?? 0) < 4096);
+  const rows = map.blocks.filter((b) => (b.counts.get('outside') ?? 0) < 4096);
   const shown = legend.filter(({ state }) => state !== 'outside' && rows.some((r) => r.counts.has(state)));
   return (
     <Scrolled label="Ports by state and number">
@@ -95,7 +96,8 @@ export const PortMap = ({ id, at }: { readonly id: string; readonly at: string }
     void api
       .portMap(id)
       .then((document) => {
-        map.value = { states: bytesOf(document.states), timeLeft: bytesOf(document.time_left), range: document.range };
+        const states = bytesOf(document.states);
+        map.value = { states, timeLeft: bytesOf(document.time_left), blocks: countBlocks(states), range: document.range };
         trouble.value = '';
       })
       .catch((error: Error) => {
@@ -116,7 +118,7 @@ export const PortMap = ({ id, at }: { readonly id: string; readonly at: string }
   }, [map.value, isDark]);
 
   if (map.value === null) return <p class="quiet">{trouble.value === '' ? 'Reading the ports …' : trouble.value}</p>;
-  const { range, states } = map.value;
+  const { range, blocks } = map.value;
   const selected = port.value;
   const move = (to: number): void => {
     port.value = Math.max(0, Math.min(65_535, to));
@@ -138,7 +140,7 @@ export const PortMap = ({ id, at }: { readonly id: string; readonly at: string }
     const y = Math.max(0, Math.min(255, Math.floor(((e.clientY - box.top) / box.height) * 256)));
     return y * 256 + x;
   };
-  const present = new Set<string>(countBlocks(states).flatMap((b) => [...b.counts.keys()]));
+  const present = new Set<string>(blocks.flatMap((b) => [...b.counts.keys()]));
   return (
     <div class="port-map">
       <figure>

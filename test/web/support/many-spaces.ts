@@ -2,7 +2,7 @@
  * An agent with thousands of port spaces (a host of a hundred containers), each other with every look: what the page does with
  * them is measured, so where they come from does not matter. Everything else about the API is as the real one's.
  */
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { extname, join } from 'node:path';
@@ -202,6 +202,10 @@ export const serveManySpaces = async ({ spaces: count, top }: ManyOptions): Prom
       return;
     }
     const name = url.pathname === '/' ? 'index.html' : url.pathname.slice(1);
+    if (!existsSync(join(assets, name))) {
+      response.writeHead(404).end();
+      return;
+    }
     response.writeHead(200, { 'Content-Type': types[extname(name)] ?? 'text/plain', 'Content-Security-Policy': policy });
     response.end(readFileSync(join(assets, name)));
   });
