@@ -20,7 +20,7 @@ afterAll(async () => {
 const running = async (...flags: readonly string[]): Promise<Running> => {
   const run = await start([...scenario, ...flags]);
   started.push(run);
-  await until('the story to begin', () => run.err().includes('before: '), 30_000);
+  await until('the story to begin', () => run.err().includes('before: '), 90_000);
   expect(namespacesOf(run.child.pid!)).toHaveLength(2);
   return run;
 };
@@ -47,7 +47,7 @@ describe('a run that is interrupted', () => {
         expect(ended.err).toContain('everything it made is removed');
         expect(leftBy(run.child.pid!)).toEqual([]);
       },
-      60_000,
+      180_000,
     );
   }
 
@@ -73,7 +73,7 @@ describe('a run that is interrupted', () => {
       expect(ended.signal, ended.err).toBe('SIGTERM');
       expect(leftBy(live.child.pid!)).toEqual([]);
     },
-    90_000,
+    180_000,
   );
 
   kernelTest(
@@ -87,7 +87,7 @@ describe('a run that is interrupted', () => {
       next.child.kill('SIGINT');
       await next.ended;
     },
-    90_000,
+    180_000,
   );
 });
 
@@ -103,7 +103,7 @@ kernelTest(
     expect(err).toContain('--keep');
     expect(leftBy(run.child.pid!)).toEqual([]);
   },
-  60_000,
+  180_000,
 );
 
 kernelTest(
@@ -124,7 +124,7 @@ kernelTest(
     for (const name of kept) expect(clean.out).toContain(`removed ${name}`);
     expect(leftBy(run.child.pid!)).toEqual([]);
   },
-  90_000,
+  180_000,
 );
 
 describe('a name', () => {

@@ -27,5 +27,5 @@ kernelTest(
       expect(answer.trim().length, question).toBeGreaterThan(5);
     }
   },
-  60_000,
+  180_000,
 );

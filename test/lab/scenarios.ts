@@ -40,7 +40,7 @@ export const story = (name: string, shows: string, check: (row: Row, document: L
         }, document);
         expect(leftBy(run.child.pid!)).toEqual([]);
       },
-      120_000,
+      180_000,
     );
   });
 };
