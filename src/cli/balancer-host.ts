@@ -6,11 +6,13 @@ import { defaultPortRange, parseRanges } from '../core/port-range.ts';
 import { ffi } from '../linux/ffi.ts';
 import { openListener, peerUser } from '../linux/listening.ts';
 import { readText } from '../linux/proc.ts';
+import { listenOnSocket } from '../linux/runtime-socket.ts';
 
 export const balancerHost = (): HostServices => {
   const c = ffi();
   return {
     listen: c.status === 'ok' ? (address, port) => openListener(c.value, address, port) : null,
+    listenAt: listenOnSocket,
     peerUser: c.status === 'ok' ? (descriptor) => peerUser(c.value, descriptor) : null,
     ports: () => {
       const range = readText('/proc/sys/net/ipv4/ip_local_port_range')?.split(/\s+/).map(Number);

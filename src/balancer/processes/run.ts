@@ -115,7 +115,7 @@ export const runBalancer = async (options: RunOptions): Promise<void> => {
   let memory: PortMemory | null = null;
   let saving: NodeJS.Timeout | undefined;
   try {
-    control = await openControl({ path: options.socketPath, answer, peerUser: host.peerUser, owner });
+    control = await openControl({ path: options.socketPath, answer, listenAt: host.listenAt, peerUser: host.peerUser, owner });
     await front.apply(configuration);
     memory = openPortMemory(portMemoryPath(options.socketPath), owner);
     const cooling = memory.earlier === null ? 0 : front.learnPorts(memory.earlier.knowledge, memory.earlier.since);

@@ -80,7 +80,11 @@ export const explain: CommandSpec = {
         try {
           writeFileSync(html, renderExplainHtml(document));
         } catch (error) {
-          throw new PlimsollError('unwritable', { path: html, reason: (error as Error).message }, { cause: error });
+          throw new PlimsollError(
+            'unwritable',
+            { path: html, reason: (error as NodeJS.ErrnoException).code ?? String(error) },
+            { cause: error },
+          );
         }
       }
       for (const { name, broken } of document.files) {
