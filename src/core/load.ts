@@ -17,6 +17,9 @@ export interface GroupLoad {
   readonly closeWaitAges: readonly number[];
 }
 
+/** Ages of TIME_WAITs, for one call at a time: an observer makes thousands of them a minute. */
+let ages = new Float64Array(4096);
+
 /** Reads the load off the rows of `members`; `reuse` as in reuseAfter(); ports outside `range` or in `blocked` do not count. */
 export const measureLoad = (
   groups: SocketGroups,
@@ -31,7 +34,7 @@ export const measureLoad = (
   const rows = members.reduce((sum, g) => sum + g.end - g.start, 0);
   const waits = new Float64Array(rows);
   let waiting = 0;
-  const ages = new Float64Array(rows);
+  if (ages.length < rows) ages = new Float64Array(2 * rows);
   let aged = 0;
   const closeWaitAges: number[] = [];
   let live = 0;

@@ -47,6 +47,9 @@ const ANY = 1;
 const ANY_V6 = 2;
 const ADDRESSED = 4;
 
+/** The group of each row, for one call at a time; large, and of no use afterwards. */
+let groupOf = new Int32Array(4096);
+
 /** Groups the sockets of `table`. */
 export const groupSockets = (table: SocketTable): SocketGroups => {
   const { count, state, localPort, remotePort, local, remote } = table;
@@ -84,7 +87,8 @@ export const groupSockets = (table: SocketTable): SocketGroups => {
   };
 
   const connected = new PortSet();
-  const groupOf = new Int32Array(count).fill(-1);
+  if (groupOf.length < count) groupOf = new Int32Array(Math.ceil(1.25 * count));
+  groupOf.fill(-1, 0, count);
   // The groups' keys as columns: comparing numbers side by side is most of the work here.
   let room = 512;
   let keyLocal = new Uint32Array(room);

@@ -33,6 +33,8 @@ export interface ObserverOptions {
   readonly idleEvery: number;
   /** Milliseconds a look may spend asking about explicitly bound ports. */
   readonly probeBudget?: number;
+  /** Seconds between two readings of what connect() did: a process that is gone by then cannot be named. */
+  readonly pollEvery?: number;
   /** Destinations to report even if no socket goes there. */
   readonly asked?: readonly AskedDestination[];
   /** Asked now and then which namespaces there are, for those that come and go. */
@@ -63,6 +65,8 @@ export interface Observation {
 }
 
 const PROBE_BUDGET = 5;
+/** The rings hold what thousands of connections a second leave in them within this time. */
+const POLL_EVERY = 0.1;
 /** Seconds what connect() did is remembered. */
 const WATCH_WINDOW = 10;
 /** Seconds to wait for the balancer: it answers at once, or it is in trouble and the host is looked at without it. */
@@ -123,14 +127,14 @@ export class Observer {
   }
 
   private async tick(): Promise<Observation | null> {
-    const { sampler, interval, idleEvery } = this.options;
+    const { sampler, interval, idleEvery, pollEvery = POLL_EVERY } = this.options;
     const first = this.due === null;
     if (!(await this.reached(this.due ?? clock()))) return null;
     const started = clock();
     this.due = started + this.pace.interval;
     if (this.watching === null) {
       const window = Math.max(WATCH_WINDOW, 1.5 * interval);
-      this.watching = new Watching(interval > 0 ? sampler.watch() : null, window, started);
+      this.watching = new Watching(interval > 0 ? sampler.watch() : null, window, started, pollEvery);
     }
     let seconds = 0;
     const cpu = process.cpuUsage();

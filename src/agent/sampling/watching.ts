@@ -12,9 +12,6 @@ interface Taken {
 /** More failures than this in the window are told as this many: a storm of them must not fill the memory. */
 const MOST_FAILURES = 20_000;
 
-/** How often the rings are emptied: a process that is gone cannot be named. In milliseconds. */
-const POLL_MS = 50;
-
 export class Watching {
   private readonly reading: Reading<PortWatch> | null;
   private readonly window: number;
@@ -22,13 +19,13 @@ export class Watching {
   private since: number;
   private readonly timer: NodeJS.Timeout | null;
 
-  /** `reading` null: nothing is watched. `window` and `now` are seconds. */
-  constructor(reading: Reading<PortWatch> | null, window: number, now: number) {
+  /** `reading` null: nothing is watched. `window`, `now` and `pollEvery` are seconds. */
+  constructor(reading: Reading<PortWatch> | null, window: number, now: number, pollEvery: number) {
     this.reading = reading;
     this.window = window;
     this.since = now;
     const watch = this.watch;
-    this.timer = watch === null ? null : setInterval(() => watch.poll(), POLL_MS);
+    this.timer = watch === null ? null : setInterval(() => watch.poll(), pollEvery * 1000);
   }
 
   private get watch(): PortWatch | null {

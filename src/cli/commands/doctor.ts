@@ -48,6 +48,7 @@ const examine = async (sampler: Sampler, request: Request, shell: Shell): Promis
     top,
     asked,
     idleEvery: 0,
+    pollEvery: 0.02,
     probeBudget: twice ? PROBE_BUDGET.twoLooks : PROBE_BUDGET.oneLook,
   });
   const stop = (): void => observer.close();
