@@ -162,15 +162,17 @@ describe('observing', () => {
 
   kernelTest('spreads the looks at several namespaces over the interval', async () => {
     const spaces = [room(), room(), room(), room()];
-    const observer = observe(spaces, { interval: 0.8 });
+    const observer = observe(spaces, { interval: 1.6 });
     await look(observer);
     await look(observer);
     const seen = await look(observer);
     const at = seen.looks.after.map((v) => v.sample.at);
     expect(seen.looks.after).toHaveLength(4);
-    for (let i = 1; i < 4; i++) expect(at[i]! - at[i - 1]!).toBeGreaterThan(0.15);
+    for (let i = 1; i < 4; i++) expect(at[i]! - at[i - 1]!).toBeGreaterThan(0.1);
+    // A busy machine is late with one or the other; without spreading all four are within milliseconds.
+    expect(at[3]! - at[0]!).toBeGreaterThan(0.8);
     // Each is compared with its own look before.
-    for (const [i, view] of seen.looks.after.entries()) expect(view.sample.at - seen.looks.before[i]!.sample.at).toBeGreaterThan(0.6);
+    for (const [i, view] of seen.looks.after.entries()) expect(view.sample.at - seen.looks.before[i]!.sample.at).toBeGreaterThan(0.8);
   });
 
   kernelTest('follows namespaces that come and go', async () => {
