@@ -43,11 +43,11 @@ export const listenOnSocket = async (
   running: PlimsollError,
 ): Promise<void> => {
   try {
-    if (mkdirSync(dirname(path), { recursive: true, mode: 0o755 }) !== undefined && owner !== null) {
-      chownSync(dirname(path), owner.uid, owner.gid);
-    }
+    // One level, not `recursive`: Node 20 tries for ever where a parent takes no folders (/proc).
+    mkdirSync(dirname(path), { mode: 0o755 });
+    if (owner !== null) chownSync(dirname(path), owner.uid, owner.gid);
   } catch (cause) {
-    throw unwritable(dirname(path), cause);
+    if ((cause as NodeJS.ErrnoException).code !== 'EEXIST') throw unwritable(dirname(path), cause);
   }
   try {
     await listen(server, path);

@@ -1,4 +1,5 @@
 /** SQLite, through a package whose binary comes inside npm. Optional: loaded when it is needed, and not being there is an answer. */
+import { createRequire } from 'node:module';
 import type { Reading } from '../../core/host-sample.ts';
 
 /** The calls of better-sqlite3 that are used here; libsql has the same. */
@@ -18,7 +19,8 @@ export type OpenDatabase = (path: string) => Database;
 /** How databases are opened here, or why they cannot be. */
 export const loadDatabase = async (): Promise<Reading<OpenDatabase>> => {
   try {
-    const { default: Libsql } = (await import('libsql')) as unknown as { readonly default: new (path: string) => Database };
+    // Not import(): the program is compiled from a code cache, and V8 then knows no way to load modules.
+    const Libsql = createRequire(import.meta.url)('libsql') as new (path: string) => Database;
     return { status: 'ok', value: (path) => new Libsql(path) };
   } catch (error) {
     const reason = ((error as Error).message ?? String(error)).split('\n')[0];
