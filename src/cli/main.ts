@@ -6,10 +6,7 @@ import { loadCommand, loadCommands } from './commands/index.ts';
 import { commandHelp, generalHelp } from './help.ts';
 import type { Shell } from './shell.ts';
 import { painter, safe } from './terminal.ts';
-
-declare const PLIMSOLL_VERSION: string;
-/** Set by the bundler from package.json. */
-export const version = typeof PLIMSOLL_VERSION === 'string' ? PLIMSOLL_VERSION : '0.0.0-source';
+import { version } from './version.ts';
 
 const find = async (name: string): Promise<CommandSpec> => {
   const spec = await loadCommand(name);

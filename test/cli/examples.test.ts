@@ -1,6 +1,6 @@
-/** What examples/doctor shows is run as shown, on a real report. */
+/** What examples/doctor and examples/plan show is run as shown. */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -82,4 +82,23 @@ test('crontab prints the page only when something is wrong', () => {
     const shown = spawnSync('sh', ['-c', line!], { env: { PATH: `${folder}:${process.env['PATH']}` }, encoding: 'utf8' });
     expect(shown.stdout).toBe(expected);
   }
+});
+
+describe('examples/plan', () => {
+  const program = fileURLToPath(new URL('../../dist/plimsoll.cjs', import.meta.url));
+  const plan = fileURLToPath(new URL('../../examples/plan/', import.meta.url));
+
+  test.each([
+    ['600/s', '4', 0, /^lasts: 1819\/s/],
+    ['600/s', '1', 1, /^runs out after 47 s; what would hold: /],
+    ['600', '1', 64, /^$/],
+  ])('gate.sh %s %s exits %i and leaves nothing behind', (rate, servers, code, says) => {
+    const bin = mkdtempSync(join(folder, 'bin-'));
+    const here = mkdtempSync(join(folder, 'here-'));
+    writeFileSync(join(bin, 'plimsoll'), `#!/bin/sh\nexec '${process.execPath}' '${program}' "$@"\n`, { mode: 0o755 });
+    const env = { ...process.env, PATH: `${bin}:${process.env['PATH']}` };
+    const { status, stdout } = spawnSync('sh', [join(plan, 'gate.sh'), rate, servers], { cwd: here, env, encoding: 'utf8' });
+    expect({ status, left: readdirSync(here) }).toEqual({ status: code, left: [] });
+    if (hasJq) expect(stdout).toMatch(says);
+  });
 });

@@ -16,11 +16,11 @@ import { loadAgentSettings } from '../agent-configuration.ts';
 import { balancerAccess } from '../balancer-access.ts';
 import { readLedgers } from '../balancer-ledgers.ts';
 import type { CommandSpec, Given } from '../command.ts';
-import { version } from '../main.ts';
 import { renderDoctor } from '../render/doctor.ts';
 import { runtimeSocket } from '../runtime-socket.ts';
 import type { Shell } from '../shell.ts';
 import { painter, safe } from '../terminal.ts';
+import { version } from '../version.ts';
 
 const defaultListen = '127.0.0.1:7575';
 /** Seconds between two readings of what is dear: how long connections have been silent, who holds them. */
