@@ -33,16 +33,19 @@ export const painter = (output: Output, env: Shell['env']): Paint => {
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: colours begin with one
 const colours = /\u001b\[\d+m/g;
+const onlyAscii = /^[ -~]*$/;
 const takesNoColumn = /^[\p{Mn}\p{Me}\p{Cf}]$/u;
 
 /** Columns that one letter (a code point) takes: 0 for combining marks, 2 for wide ones. */
 export const letterWidth = (letter: string): number => {
   const code = letter.codePointAt(0)!;
-  return code < 0x7f ? 1 : takesNoColumn.test(letter) ? 0 : eastAsianWidth(code);
+  // What is drawn most: ASCII, boxes, blocks.
+  return code < 0x7f || (code >= 0x2500 && code < 0x25a0) ? 1 : takesNoColumn.test(letter) ? 0 : eastAsianWidth(code);
 };
 
 /** Columns that `text` takes on a terminal; colours and combining marks take none. */
 export const width = (text: string): number => {
+  if (onlyAscii.test(text)) return text.length;
   let columns = 0;
   for (const letter of text.replace(colours, '')) columns += letterWidth(letter);
   return columns;

@@ -26,11 +26,13 @@ const watchLines = async (observer: Observer, lasting: number, json: boolean, as
   const stop = (): void => observer.close();
   shell.interrupted.addEventListener('abort', stop);
   if (shell.interrupted.aborted) stop();
-  const end = Number.isFinite(lasting) ? setTimeout(stop, lasting * 1000) : undefined;
+  let end: NodeJS.Timeout | undefined;
   try {
     for (;;) {
       const seen = await observer.observe();
       if (seen === null) return !shell.interrupted.aborted;
+      // From the first look on: whoever asks for a moment gets a line.
+      if (Number.isFinite(lasting)) end ??= setTimeout(stop, lasting * 1000);
       const line = json ? JSON.stringify(reportDocument(seen.diagnosis)) : oneLine(seen);
       shell.stdout.write(`${ascii && !json ? toAscii(line) : line}\n`);
     }

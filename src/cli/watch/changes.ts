@@ -1,5 +1,5 @@
 /** What a terminal must be sent so that it shows one screen instead of another: changed cells only. */
-import { Look, type Screen } from './screen.ts';
+import { Look, type Row, type Screen } from './screen.ts';
 
 const ESC = '\u001b[';
 
@@ -23,53 +23,64 @@ const agreed = (glyph: string): boolean => {
   return code < 0x530 || (code >= 0x2010 && code < 0x2670);
 };
 
-/** The column after the last cell of a row that is not blank. */
-const endOfRow = (screen: Screen, start: number): number => {
-  let end = screen.columns;
-  while (end > 0 && screen.glyphs[start + end - 1] === ' ' && screen.looks[start + end - 1] === 0) end--;
+/** The column after the last cell that is not blank. */
+const endOf = ({ glyphs, looks }: Row): number => {
+  let end = glyphs.length;
+  while (end > 0 && glyphs[end - 1] === ' ' && looks[end - 1] === 0) end--;
   return end;
 };
+
+/** Writes rows one after the other and knows which look the terminal is in. */
+class Pen {
+  out = '';
+  private look = 0;
+
+  /** Turns row `number` of a terminal from `before` (null: blank) into `after`. */
+  row(number: number, before: Row | null, { glyphs, looks }: Row, end: number): void {
+    const same = (c: number): boolean =>
+      before === null ? glyphs[c] === ' ' && looks[c] === 0 : glyphs[c] === before.glyphs[c] && looks[c] === before.looks[c];
+    // The column the cursor is in; -1 where that is not sure.
+    let cursor = -1;
+    for (let c = 0; c < glyphs.length; c++) {
+      if (same(c)) continue;
+      const near = cursor >= 0 && c - cursor <= GAP && glyphs.slice(cursor, c).every(agreed);
+      const from = near && c < end ? cursor : c;
+      if (from !== cursor) this.out += `${ESC}${number + 1};${c + 1}H`;
+      if (c >= end) {
+        // Nothing but blanks from here on.
+        this.wear(0);
+        this.out += `${ESC}K`;
+        return;
+      }
+      for (let i = from; i <= c; i++) {
+        this.wear(looks[i]!);
+        this.out += glyphs[i]!;
+      }
+      cursor = agreed(glyphs[c]!) ? c + 1 : -1;
+      // The second half of a wide letter came with the first.
+      if (glyphs[c + 1] === '') c++;
+    }
+  }
+
+  wear(look: number): void {
+    if (this.look === look) return;
+    this.look = look;
+    this.out += sgr(look);
+  }
+}
 
 /**
  * The bytes that turn `before` (null: a screen of unknown content or size) into `after`; empty if nothing changed. They leave
  * colours plain and need no more of a terminal than cursor addressing, erasing and SGR (ECMA-48).
  */
 export const changes = (before: Screen | null, after: Screen): string => {
-  const { columns, rows, glyphs, looks } = after;
-  const old = before !== null && before.columns === columns && before.rows === rows ? before : null;
-  let out = old === null ? `${ESC}m${ESC}2J` : '';
-  let look = 0;
-  for (let row = 0; row < rows; row++) {
-    const start = row * columns;
-    const same = (c: number): boolean =>
-      old === null
-        ? glyphs[start + c] === ' ' && looks[start + c] === 0
-        : glyphs[start + c] === old.glyphs[start + c] && looks[start + c] === old.looks[start + c];
-    const end = endOfRow(after, start);
-    // The column the cursor is in; -1 where that is not sure.
-    let cursor = -1;
-    for (let c = 0; c < columns; c++) {
-      if (same(c)) continue;
-      const near = cursor >= 0 && c - cursor <= GAP && glyphs.slice(start + cursor, start + c).every(agreed);
-      const from = near && c < end ? cursor : c;
-      if (from !== cursor) out += `${ESC}${row + 1};${c + 1}H`;
-      if (c >= end) {
-        // Nothing but blanks from here on.
-        out += look === 0 ? `${ESC}K` : `${sgr(0)}${ESC}K`;
-        look = 0;
-        break;
-      }
-      for (let i = start + from; i <= start + c; i++) {
-        if (looks[i] !== look) {
-          look = looks[i]!;
-          out += sgr(look);
-        }
-        out += glyphs[i]!;
-      }
-      cursor = agreed(glyphs[start + c]!) ? c + 1 : -1;
-      // The second half of a wide letter came with the first.
-      if (c + 1 < columns && glyphs[start + c + 1] === '') c++;
-    }
+  const old = before !== null && before.columns === after.columns && before.rows.length === after.rows.length ? before : null;
+  const pen = new Pen();
+  if (old === null) pen.out = `${ESC}m${ESC}2J`;
+  for (const [number, row] of after.rows.entries()) {
+    const earlier = old?.rows[number] ?? null;
+    if (earlier !== row) pen.row(number, earlier, row, endOf(row));
   }
-  return look === 0 ? out : out + sgr(0);
+  pen.wear(0);
+  return pen.out;
 };

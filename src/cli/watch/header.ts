@@ -5,7 +5,7 @@ import { urgency } from '../../core/finding/urgency.ts';
 import { formatDuration, formatNumber, formatPercent } from '../../core/quantity.ts';
 import { width as columnsOf, type Paint, pad, type Style, safe, wrap } from '../terminal.ts';
 import { ends } from './layout.ts';
-import type { Seen, WatchState } from './state.ts';
+import { isLate, type Seen, type WatchState } from './state.ts';
 
 const styleOf: Readonly<Record<Verdict, Style>> = { ok: 'green', warning: 'yellow', critical: 'red', unknown: 'yellow' };
 
@@ -41,10 +41,9 @@ export const factLine = (state: WatchState, seen: Seen, interval: number, now: n
   ];
   // While the looks come as they should, their time is enough; when they do not, their age is what matters.
   const age = (now - takenAt) / 1000;
-  const late = age > 2.5 * Math.max(1, slowedTo ?? interval);
   const when = state.paused
     ? paint('bold', paint('cyan', `paused, ${formatDuration(Math.max(0, Math.round(age)))} old`))
-    : late
+    : isLate(seen, now, interval)
       ? paint('yellow', `${formatDuration(Math.round(age))} old`)
       : paint('dim', `${clock(takenAt)} UTC`);
   return ends(paint('dim', ` ${facts.join(' · ')}`), when, columns);

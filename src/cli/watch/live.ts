@@ -9,9 +9,10 @@ import type { Paint } from '../terminal.ts';
 import { toAscii } from './ascii.ts';
 import { changes } from './changes.ts';
 import { readKeys } from './keys.ts';
+import { Memo } from './memo.ts';
 import { picture } from './page.ts';
-import { Screen } from './screen.ts';
-import { initialState, look, press, type WatchState } from './state.ts';
+import { type Screen, screenOf } from './screen.ts';
+import { initialState, look, movesAt, press, type WatchState } from './state.ts';
 
 /** Frames per second. */
 export const FRAMES = 4;
@@ -42,6 +43,7 @@ export const watchLive = async (
   let state: WatchState = initialState;
   let map: { readonly of: WatchState['seen']; readonly id: string; readonly map: PortMap } | null = null;
   let shown: Screen | null = null;
+  const memo = new Memo();
   let page = 1;
   let typed = '';
   let lone: NodeJS.Timeout | undefined;
@@ -74,10 +76,10 @@ export const watchLive = async (
 
   const draw = (): void => {
     const { columns, rows } = screen;
-    const drawn = picture(state, { columns, rows, interval, now: Date.now(), map: openMap() }, paint);
+    const drawn = picture(state, { columns, rows, interval, now: Date.now(), map: openMap(), memo }, paint);
     if (state.scroll !== drawn.scroll) state = { ...state, scroll: drawn.scroll };
     page = drawn.page;
-    const next = Screen.of(ascii ? drawn.lines.map(toAscii) : drawn.lines, columns, rows);
+    const next = screenOf(ascii ? drawn.lines.map(toAscii) : drawn.lines, columns, rows, shown);
     const bytes = changes(shown, next);
     if (bytes !== '') screen.write(`${BEGIN}${bytes}${END}`);
     shown = next;
@@ -133,7 +135,12 @@ export const watchLive = async (
 
   const screen = open(listener);
   const onInterrupt = (): void => finish(false);
-  const frames = setInterval(guarded(draw), 1000 / FRAMES);
+  const frames = setInterval(
+    guarded(() => {
+      if (movesAt(state, Date.now(), interval)) draw();
+    }),
+    1000 / FRAMES,
+  );
   const end = Number.isFinite(lasting) ? setTimeout(() => finish(true), lasting * 1000) : undefined;
   interrupted.addEventListener('abort', onInterrupt);
   if (interrupted.aborted) onInterrupt();

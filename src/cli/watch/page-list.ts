@@ -5,8 +5,9 @@ import type { PortSpace } from '../../core/port-space.ts';
 import { formatNumber, formatPercent, formatRate } from '../../core/quantity.ts';
 import { gauge } from '../render/bar.ts';
 import { colourOf, markOf, ownerWords, stateWords, timeLeft } from '../render/space.ts';
-import { width as columnsOf, type Paint, pad, safe, wrap } from '../terminal.ts';
+import { type Paint, pad, safe, wrap } from '../terminal.ts';
 import { ends, fitEnd, rule, sparkline, split } from './layout.ts';
+import type { Memo } from './memo.ts';
 import { cursorIn, listed, type Seen, TREND_LENGTH, type WatchState } from './state.ts';
 
 /** Columns of the list beside the name; 0: left out for want of room. */
@@ -121,21 +122,28 @@ const listRows = (count: number, rows: number): number => {
 };
 
 /** The list in exactly the lines there are. `rows` is without header and keys. */
-export const listPage = (state: WatchState, seen: Seen, columns: number, rows: number, paint: Paint): string[] => {
+export const listPage = (state: WatchState, seen: Seen, columns: number, rows: number, paint: Paint, memo: Memo): string[] => {
   const spaces = listed(state);
   const cursor = cursorIn(state, spaces);
   const severalNamespaces = seen.diagnosis.namespaces.length > 1;
-  const at = columnsFor(columns, Math.max(22, ...spaces.map((s) => columnsOf(safe(nameOf(s))))), severalNamespaces);
+  const at = columnsFor(columns, state.nameWidth, severalNamespaces);
   const room = listRows(spaces.length, rows);
   // The cursor in the middle where the list is longer than its room.
   const first = Math.max(0, Math.min(spaces.length - room, cursor - Math.floor(room / 2)));
   const lines = [paint('dim', heads(at))];
   if (spaces.length === 0) lines.push(`  ${wrap(emptyList(state), columns - 2, '  ')}`);
-  for (const [i, s] of spaces.slice(first, first + room).entries()) lines.push(line(s, at, first + i === cursor, state, paint));
+  for (const [i, s] of spaces.slice(first, first + room).entries()) {
+    const under = first + i === cursor;
+    lines.push(...memo.lines(s, `${columns} ${under}`, () => [line(s, at, under, state, paint)]));
+  }
   const below = spaces.length - first - room;
   const more = [first > 0 ? `↑ ${first} more` : '', below > 0 ? `↓ ${below} more` : ''].filter((t) => t !== '').join('  ');
   const selected = spaces[cursor];
   const left = rows - lines.length;
   if (selected === undefined || left < PREVIEW.least) return split(lines);
-  return [...split(lines), ends('', paint('dim', more), columns), ...preview(selected, seen, columns, left - 1, paint)];
+  return [
+    ...split(lines),
+    ends('', paint('dim', more), columns),
+    ...memo.lines(seen, `${selected.id} ${columns} ${left}`, () => preview(selected, seen, columns, left - 1, paint)),
+  ];
 };

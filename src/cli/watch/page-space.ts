@@ -1,4 +1,6 @@
 /** One port space: how full, when it ends, by which states, on which ports, who holds them, what is wrong, what would help. */
+
+import { formatEndpoint } from '../../core/address.ts';
 import { nameOf } from '../../core/finding/of-space.ts';
 import { urgency } from '../../core/finding/urgency.ts';
 import type { PortMap } from '../../core/port-map.ts';
@@ -8,6 +10,7 @@ import { colourOf, findingLines, ownerWords, remedyLines, timeLeft } from '../re
 import { width as columnsOf, type Paint, pad, safe, wrap } from '../terminal.ts';
 import { badge } from './header.ts';
 import { ends, rule, sparkline, split } from './layout.ts';
+import type { Memo } from './memo.ts';
 import { paintedGauge } from './page-list.ts';
 import type { Seen, WatchState } from './state.ts';
 import { portStrip, stripColours } from './strip.ts';
@@ -75,38 +78,50 @@ export const spaceHead = (s: PortSpace, paint: Paint, columns: number): string[]
   return [columnsOf(name) + columnsOf(kind) < columns ? ends(name, kind, columns) : name];
 };
 
-/** Everything about `s`, as many lines as it takes; `map` null where its ports were not kept. */
-export const spacePage = (s: PortSpace, map: PortMap | null, state: WatchState, seen: Seen, columns: number, paint: Paint): string[] => {
-  const urgent = urgency(s);
+/** What does not move between two looks: states, ports, owners, findings, remedies. */
+const particulars = (s: PortSpace, map: PortMap | null, seen: Seen, columns: number, paint: Paint): string[] => {
   const width = columns - 1;
-  const trend = state.trends.get(s.id) ?? [];
-  const forecast = forecastWords(s);
-  const texts = [
-    ` ${paintedGauge(s, Math.max(8, columns - 9), paint)} ${pad(formatPercent(s.usedRatio), 6, 'right')}`,
-    ` ${wrap(figures(s), width - 1, ' ')}`,
-    ends(
-      forecast === '' ? '' : ` ${urgent === null ? forecast : paint(colourOf[urgent], paint('bold', forecast))}`,
-      paint('dim', sparkline(trend, s.capacity, Math.min(trend.length, columns - 40))),
-      columns - 1,
-    ),
-    ...(urgent === null ? [''] : []),
-    ...states(s, columns, paint),
-  ];
+  const texts = states(s, columns, paint);
   if (map !== null) texts.push(...strips(s, map, columns, paint));
   if (s.shared.length > 1) {
     texts.push(rule(`${formatNumber(s.shared.length)} destinations share these ports`, columns, paint));
     for (const d of s.shared.slice(0, 8))
-      texts.push(` ${pad(formatNumber(d.held), 7, 'right')}  ${safe(d.destination)}:${d.destinationPort}`);
+      texts.push(` ${pad(formatNumber(d.held), 7, 'right')}  ${formatEndpoint(safe(d.destination), d.destinationPort)}`);
   }
   texts.push(rule('Owners', columns, paint));
-  if (s.owners.length === 0)
-    texts.push(` ${wrap(s.byState.time_wait > 0 ? 'none known: TIME_WAITs belong to nobody' : 'none known', width, ' ')}`);
+  if (s.owners.length === 0) texts.push(` ${s.byState.time_wait > 0 ? 'none known: TIME_WAITs belong to nobody' : 'none known'}`);
   for (const o of s.owners) texts.push(` ${wrap(ownerWords(o), width, '   ')}`);
   const findings = seen.diagnosis.findings.filter((f) => f.subject === s.id);
   if (findings.length > 0) texts.push(rule('Findings', columns, paint), ...findingLines(findings, paint, width));
   const remedies = seen.diagnosis.remedies.filter((r) => r.subject === s.id);
   if (remedies.length > 0) texts.push(rule('What each remedy buys', columns, paint), ...remedyLines(s, remedies, paint, width));
   return split(texts);
+};
+
+/** Everything about `s`, as many lines as it takes; `map` null where its ports are not known. */
+export const spacePage = (
+  s: PortSpace,
+  map: PortMap | null,
+  state: WatchState,
+  seen: Seen,
+  columns: number,
+  paint: Paint,
+  memo: Memo,
+): string[] => {
+  const urgent = urgency(s);
+  const trend = state.trends.get(s.id) ?? [];
+  const forecast = forecastWords(s);
+  const movement = split([
+    ` ${paintedGauge(s, Math.max(8, columns - 9), paint)} ${pad(formatPercent(s.usedRatio), 6, 'right')}`,
+    ` ${wrap(figures(s), columns - 2, ' ')}`,
+    ends(
+      forecast === '' ? '' : ` ${urgent === null ? forecast : paint(colourOf[urgent], paint('bold', forecast))}`,
+      paint('dim', sparkline(trend, s.capacity, Math.min(trend.length, columns - 40))),
+      columns - 1,
+    ),
+    ...(urgent === null ? [''] : []),
+  ]);
+  return [...movement, ...memo.lines(seen, `${s.id} ${columns}`, () => particulars(s, map, seen, columns, paint))];
 };
 
 /** What is left to say of a space that is gone. */

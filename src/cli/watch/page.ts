@@ -3,6 +3,7 @@ import type { PortMap } from '../../core/port-map.ts';
 import { type Paint, pad, safe } from '../terminal.ts';
 import { factLine, verdictLines } from './header.ts';
 import { ends } from './layout.ts';
+import type { Memo } from './memo.ts';
 import { helpPage } from './page-help.ts';
 import { listPage } from './page-list.ts';
 import { goneSpace, spaceHead, spacePage } from './page-space.ts';
@@ -27,6 +28,8 @@ export interface Frame {
   readonly now: number;
   /** The ports of the space that is open. */
   readonly map: PortMap | null;
+  /** Lives as long as the paint stays the same. */
+  readonly memo: Memo;
 }
 
 const keysOf: Readonly<Record<WatchState['page'], readonly (readonly [string, string])[]>> = {
@@ -86,8 +89,9 @@ export const picture = (watched: WatchState, frame: Frame, paint: Paint): Pictur
   const room = Math.max(0, rows - head.length - (withKeys ? 1 : 0));
   let body: readonly string[];
   if (state.page === 'help') body = helpPage(seen, columns, paint);
-  else if (state.page === 'list') body = listPage(state, seen!, columns, room, paint);
-  else body = space === undefined ? goneSpace(state.selected, columns) : spacePage(space, frame.map, state, seen!, columns, paint);
+  else if (state.page === 'list') body = listPage(state, seen!, columns, room, paint, frame.memo);
+  else
+    body = space === undefined ? goneSpace(state.selected, columns) : spacePage(space, frame.map, state, seen!, columns, paint, frame.memo);
   const { lines, scroll } = state.page === 'list' ? { lines: body.slice(0, room), scroll: 0 } : scrolled(body, state.scroll, room);
   const blank = new Array<string>(Math.max(0, room - lines.length)).fill('');
   const rest = state.page === 'list' ? 0 : Math.max(0, body.length - scroll - room);

@@ -26,65 +26,67 @@ const turned = (look: number, code: number): number => {
   return 0;
 };
 
-export class Screen {
-  readonly columns: number;
-  readonly rows: number;
-  /** Row by row. A wide glyph is followed by an empty one; every other cell holds one column. */
-  readonly glyphs: string[];
+/** One line as cells. */
+export interface Row {
+  readonly line: string;
+  /** A wide glyph is followed by an empty one; every other cell holds one column. */
+  readonly glyphs: readonly string[];
   readonly looks: Uint8Array;
-
-  constructor(columns: number, rows: number) {
-    this.columns = columns;
-    this.rows = rows;
-    this.glyphs = new Array<string>(columns * rows).fill(' ');
-    this.looks = new Uint8Array(columns * rows);
-  }
-
-  /** The screen that shows `lines` from its first row on; what does not fit is cut off. */
-  static of(lines: readonly string[], columns: number, rows: number): Screen {
-    const screen = new Screen(columns, rows);
-    for (let row = 0; row < Math.min(rows, lines.length); row++) screen.write(row, lines[row]!);
-    return screen;
-  }
-
-  private write(row: number, line: string): void {
-    const start = row * this.columns;
-    const end = start + this.columns;
-    let at = start;
-    let look = 0;
-    let marks = 0;
-    for (let i = 0; i < line.length; ) {
-      const code = line.codePointAt(i)!;
-      if (code === 0x1b) {
-        colour.lastIndex = i;
-        const match = colour.exec(line);
-        look = match === null ? look : turned(look, Number(match[1]));
-        i += match === null ? 1 : match[0].length;
-        continue;
-      }
-      const letter = code < 0x80 ? line[i]! : String.fromCodePoint(code);
-      i += letter.length;
-      // Control characters and lone surrogates: `safe` makes them visible before; here they would move the cursor.
-      if (code < 0x20 || (code >= 0x7f && code < 0xa0) || (code >= 0xd800 && code <= 0xdfff)) continue;
-      const columns = letterWidth(letter);
-      if (columns === 0) {
-        // A mark joins the letter before it; joiners and variation selectors change widths, each terminal in its own way.
-        if (at > start && marks < MARKS && mark.test(letter) && !variation.test(letter)) {
-          const head = this.glyphs[at - 1] === '' ? at - 2 : at - 1;
-          this.glyphs[head] += letter;
-          marks++;
-        }
-        continue;
-      }
-      if (at + columns > end) return;
-      marks = 0;
-      this.glyphs[at] = letter;
-      this.looks[at] = look;
-      if (columns === 2) {
-        this.glyphs[at + 1] = '';
-        this.looks[at + 1] = look;
-      }
-      at += columns;
-    }
-  }
 }
+
+/** Rows of cells, all of one width. */
+export interface Screen {
+  readonly columns: number;
+  readonly rows: readonly Row[];
+}
+
+const rowOf = (line: string, columns: number): Row => {
+  const glyphs = new Array<string>(columns).fill(' ');
+  const looks = new Uint8Array(columns);
+  let at = 0;
+  let look = 0;
+  let marks = 0;
+  for (let i = 0; i < line.length; ) {
+    const code = line.codePointAt(i)!;
+    if (code === 0x1b) {
+      colour.lastIndex = i;
+      const match = colour.exec(line);
+      look = match === null ? look : turned(look, Number(match[1]));
+      i += match === null ? 1 : match[0].length;
+      continue;
+    }
+    const letter = code < 0x80 ? line[i]! : String.fromCodePoint(code);
+    i += letter.length;
+    // Control characters and lone surrogates: `safe` makes them visible before; here they would move the cursor.
+    if (code < 0x20 || (code >= 0x7f && code < 0xa0) || (code >= 0xd800 && code <= 0xdfff)) continue;
+    const width = code < 0x7f ? 1 : letterWidth(letter);
+    if (width === 0) {
+      // A mark joins the letter before it; joiners and variation selectors change widths, each terminal in its own way.
+      if (at > 0 && marks < MARKS && mark.test(letter) && !variation.test(letter)) {
+        glyphs[glyphs[at - 1] === '' ? at - 2 : at - 1] += letter;
+        marks++;
+      }
+      continue;
+    }
+    if (at + width > columns) break;
+    marks = 0;
+    glyphs[at] = letter;
+    looks[at] = look;
+    if (width === 2) {
+      glyphs[at + 1] = '';
+      looks[at + 1] = look;
+    }
+    at += width;
+  }
+  return { line, glyphs, looks };
+};
+
+/** The screen that shows `lines` from its first row on; what does not fit is cut off. Rows whose line is that of `before` are its rows. */
+export const screenOf = (lines: readonly string[], columns: number, rows: number, before: Screen | null = null): Screen => ({
+  columns,
+  rows: Array.from({ length: rows }, (_, row) => {
+    const line = lines[row] ?? '';
+    const same = before?.columns === columns && before.rows[row]?.line === line;
+    return same ? before.rows[row]! : rowOf(line, columns);
+  }),
+});

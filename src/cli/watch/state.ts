@@ -1,7 +1,9 @@
 /** What is on the screen and why: everything that keys and looks at the host change. Pure. */
 import type { Diagnosis } from '../../core/diagnosis.ts';
+import { nameOf } from '../../core/finding/of-space.ts';
 import type { PortSpace } from '../../core/port-space.ts';
 import type { MeasuredSpace } from '../../core/port-spaces.ts';
+import { safe, width } from '../terminal.ts';
 import type { Key } from './keys.ts';
 import { type Arrangement, arrange, ORDERS } from './rows.ts';
 
@@ -18,6 +20,9 @@ export interface Seen {
 /** Looks whose use is kept for the trend of each space. */
 export const TREND_LENGTH = 60;
 
+/** The names' column is never narrower than its head. */
+const SHORTEST_NAME = 22;
+
 export interface WatchState {
   readonly page: 'list' | 'space' | 'help';
   readonly arrangement: Arrangement;
@@ -32,6 +37,8 @@ export interface WatchState {
   readonly seen: Seen | null;
   /** All port spaces seen, the top of them with their owners. */
   readonly spaces: readonly PortSpace[];
+  /** Columns of the longest of their names. */
+  readonly nameWidth: number;
   /** Used ports of each space at the last looks, the newest last. */
   readonly trends: ReadonlyMap<string, readonly number[]>;
 }
@@ -45,6 +52,7 @@ export const initialState: WatchState = {
   paused: false,
   seen: null,
   spaces: [],
+  nameWidth: 0,
   trends: new Map(),
 };
 
@@ -68,7 +76,8 @@ export const look = (state: WatchState, seen: Seen): WatchState => {
   const withOwners = new Map(seen.diagnosis.spaces.map((s) => [s.id, s]));
   const spaces = seen.measured.map((m) => withOwners.get(m.space.id) ?? m.space);
   const trends = new Map(spaces.map((s) => [s.id, [...(state.trends.get(s.id) ?? []).slice(1 - TREND_LENGTH), s.used]]));
-  return { ...state, seen, spaces, trends };
+  const nameWidth = Math.max(SHORTEST_NAME, ...spaces.map((s) => width(safe(nameOf(s)))));
+  return { ...state, seen, spaces, trends, nameWidth };
 };
 
 /** `state` some seconds after its look: what runs out counts down meanwhile. */
@@ -83,6 +92,14 @@ export const aged = (state: WatchState, seconds: number): WatchState => {
   };
   return { ...state, spaces: state.spaces.map(older) };
 };
+
+/** Whether a look is so old that its age matters. Times are milliseconds since the epoch, `interval` is seconds. */
+export const isLate = (seen: Seen, now: number, interval: number): boolean =>
+  now - seen.takenAt > 2500 * Math.max(1, seen.slowedTo ?? interval);
+
+/** Whether the picture changes with the time alone. */
+export const movesAt = (state: WatchState, now: number, interval: number): boolean =>
+  state.seen !== null && (state.paused || isLate(state.seen, now, interval) || state.spaces.some((s) => s.forecast.kind === 'exhausts'));
 
 const arranged = (state: WatchState, change: Partial<Arrangement>): WatchState => ({
   ...state,

@@ -6,7 +6,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { painter, type Style } from '../../../src/cli/terminal.ts';
 import { changes } from '../../../src/cli/watch/changes.ts';
-import { Look, Screen } from '../../../src/cli/watch/screen.ts';
+import { Look, type Screen, screenOf } from '../../../src/cli/watch/screen.ts';
 import { kernelTest } from '../../support/netns.ts';
 import { until } from '../../support/poll.ts';
 import { ModelTerminal } from './model.ts';
@@ -49,12 +49,7 @@ const lookOf = (look: number): string => {
   return [...codes, look >> Look.colour > 0 ? String(30 + (look >> Look.colour)) : ''].filter(Boolean).join(',');
 };
 const wanted = (screen: Screen): unknown =>
-  Array.from({ length: screen.rows }, (_, row) =>
-    Array.from({ length: screen.columns }, (_, column) => {
-      const at = row * screen.columns + column;
-      return { glyph: screen.glyphs[at], look: lookOf(screen.looks[at]!) };
-    }),
-  );
+  screen.rows.map((row) => row.glyphs.map((glyph, column) => ({ glyph, look: lookOf(row.looks[column]!) })));
 
 describe('drawing only what changed', () => {
   test('makes a terminal show exactly the screen wanted, whatever was there before', () => {
@@ -63,7 +58,7 @@ describe('drawing only what changed', () => {
         const terminal = new ModelTerminal(columns, rows);
         let before: Screen | null = null;
         for (const lines of pages) {
-          const after = Screen.of(lines, columns, rows);
+          const after = screenOf(lines, columns, rows, before);
           terminal.feed(changes(before, after));
           expect(terminal.picture()).toEqual(wanted(after));
           expect(terminal.plain).toBe(true);
@@ -75,8 +70,8 @@ describe('drawing only what changed', () => {
   });
 
   test('draws everything anew where the size is another', () => {
-    const before = Screen.of(['abc'], 10, 2);
-    const after = Screen.of(['abc'], 12, 3);
+    const before = screenOf(['abc'], 10, 2);
+    const after = screenOf(['abc'], 12, 3);
     const terminal = new ModelTerminal(12, 3);
     terminal.feed(changes(before, after));
     expect(terminal.picture()).toEqual(wanted(after));
@@ -84,21 +79,21 @@ describe('drawing only what changed', () => {
 
   test('sends nothing when nothing changed, and little when little did', () => {
     const text = Array.from({ length: 24 }, (_, i) => `${paint('green', '█'.repeat(14))} ${i} 10.0.0.5 → 10.0.0.9:443   455/s`);
-    const before = Screen.of(text, 80, 24);
-    expect(changes(before, Screen.of(text, 80, 24))).toBe('');
+    const before = screenOf(text, 80, 24);
+    expect(changes(before, screenOf(text, 80, 24))).toBe('');
     const next = text.with(7, text[7]!.replace('455', '456'));
-    expect(changes(before, Screen.of(next, 80, 24)).length).toBeLessThan(20);
+    expect(changes(before, screenOf(next, 80, 24)).length).toBeLessThan(20);
   });
 
   test('puts the cursor where it belongs after a letter whose width terminals do not agree on', () => {
-    const bytes = changes(null, Screen.of(['😀ab'], 10, 1));
+    const bytes = changes(null, screenOf(['😀ab'], 10, 1));
     expect(bytes).toContain('😀\u001b[1;3Hab');
   });
 
   test('never lets through what a page has no business to contain', () => {
     fc.assert(
       fc.property(size, page, ({ columns, rows }, lines) => {
-        const bytes = changes(null, Screen.of(lines, columns, rows));
+        const bytes = changes(null, screenOf(lines, columns, rows));
         // biome-ignore lint/suspicious/noControlCharactersInRegex: what is sent on purpose
         expect(bytes.replace(/\u001b\[(?:[\d;]*[Hm]|K|2J)/g, '')).not.toMatch(/[\p{Cc}\p{Cs}\u202e]|\u200d|\ufe0f/u);
       }),
@@ -123,7 +118,7 @@ describe('drawing only what changed', () => {
       await until('the alternate screen', async () => (await pane.fact('alternate_on')) === '1');
       for (const [i, sample] of samples.entries()) {
         // tmux keeps no more than one mark on a wide letter's second half: compared without them.
-        const after = Screen.of(
+        const after = screenOf(
           sample.map((l) => l.replaceAll('世\u0301', '世')),
           columns,
           rows - 1,
@@ -135,13 +130,7 @@ describe('drawing only what changed', () => {
           const lines = await pane.lines();
           return (lines[rows - 1] ?? '').startsWith(`[${i}]`) && lines;
         });
-        const rowsWanted = Array.from({ length: rows - 1 }, (_, row) =>
-          after.glyphs
-            .slice(row * columns, (row + 1) * columns)
-            .join('')
-            .trimEnd(),
-        );
-        expect(shown.slice(0, rows - 1).map((l) => l.trimEnd())).toEqual(rowsWanted);
+        expect(shown.slice(0, rows - 1).map((l) => l.trimEnd())).toEqual(after.rows.map((row) => row.glyphs.join('').trimEnd()));
         before = after;
       }
     } finally {

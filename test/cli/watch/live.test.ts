@@ -47,7 +47,7 @@ const fits = async (pane: Pane): Promise<void> => {
   expect((await pane.lines()).length).toBeLessThanOrEqual(Number(await pane.fact('pane_height')));
 };
 
-describe.concurrent('plimsoll watch in a terminal', { timeout: 60_000 }, () => {
+describe.concurrent('plimsoll watch in a terminal', { timeout: 120_000 }, () => {
   kernelTest('lists port spaces, opens one, filters, sorts, explains, and leaves the terminal as it was', async () => {
     const pane = await watching({ ns: held() });
     const list = await pane.shows(`▸ ${A} → ${A}:81`);
@@ -63,7 +63,8 @@ describe.concurrent('plimsoll watch in a terminal', { timeout: 60_000 }, () => {
     expect(space).toContain(`${A} → ${A}:80`);
     expect(space).toMatch(/ 30 +█/);
     expect(space).toMatch(/ even +·*█/);
-    expect(space).toMatch(/node\[\d+\]: 30 sockets/);
+    // Looking for owners has a budget: on a busy machine they are found later.
+    await pane.shows(/node\[\d+\]: 30 sockets/, 45_000);
     await pane.press('Escape');
     await pane.shows('filter “:80”');
     await pane.press('Escape');
@@ -100,16 +101,17 @@ describe.concurrent('plimsoll watch in a terminal', { timeout: 60_000 }, () => {
     const load = churn(ns, A, 80, listener, { rate: 40 });
     try {
       await pane.shows(/(3|4)\d(\.\d)?\/s/);
-      await pane.shows(/╎/, 30_000);
-      await pane.shows(/CRITICAL[\s\S]*no port left/, 30_000);
+      await pane.shows(/╎/, 60_000);
+      await pane.shows(/CRITICAL[\s\S]*no port left/, 60_000);
     } finally {
       load.stop();
     }
     // What was drawn change by change is what is drawn at once.
     await pane.type('p');
-    const drawn = await pane.shows('paused, 0 ms old');
+    const drawn = await pane.shows('paused, ');
     await pane.press('C-l');
-    const anew = await pane.shows('paused, 1 s old');
+    const age = /paused, (.*) old/.exec(drawn)![1];
+    const anew = await pane.shows(new RegExp(`paused, (?!${age} )`));
     // Its second or third line says how old it is, and gives way to that.
     const still = (text: string): string => text.replace(/^.*paused, .* old$/m, '');
     expect(still(anew)).toBe(still(drawn));
@@ -280,7 +282,7 @@ describe.concurrent('plimsoll watch in a terminal', { timeout: 60_000 }, () => {
   kernelTest('costs a process that cannot draw only lines', async () => {
     const ns = held();
     const pane = await Pane.open({ ns, env: { TERM: 'dumb' }, columns: 160 });
-    await pane.run(`${process.execPath} ${command} watch --interval 200ms --for 2s`);
+    await pane.run(`${process.execPath} ${command} watch --interval 200ms --for 4s`);
     expect(await pane.status()).toBe(0);
     const text = await pane.text();
     expect(

@@ -111,7 +111,7 @@ export class Pane {
   }
 
   /** Waits until the screen shows `what`; fails with what it shows. */
-  async shows(what: string | RegExp, within = 15_000): Promise<string> {
+  async shows(what: string | RegExp, within = 30_000): Promise<string> {
     const found = async (): Promise<string | false> => {
       const text = await this.text();
       return (typeof what === 'string' ? text.includes(what) : what.test(text)) && text;

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { beforeAll, describe, expect } from 'vitest';
 import { painter, width } from '../../../src/cli/terminal.ts';
 import { type Key, readKeys } from '../../../src/cli/watch/keys.ts';
+import { Memo } from '../../../src/cli/watch/memo.ts';
 import { oneLine } from '../../../src/cli/watch/one-line.ts';
 import { picture } from '../../../src/cli/watch/page.ts';
 import { ORDERS } from '../../../src/cli/watch/rows.ts';
@@ -61,7 +62,7 @@ const pressed = (keys: string, from: WatchState = state): WatchState => {
 const names = (s: WatchState): readonly (number | null)[] => listed(s).map((space) => space.destinationPort);
 const frame = (columns: number, rows: number, s: WatchState = state) => {
   const measured = s.page === 'space' ? seen.measured.find((m) => m.space.id === s.selected) : undefined;
-  return { columns, rows, interval: 1, now: seen.takenAt + 400, map: measured === undefined ? null : portMap(measured) };
+  return { columns, rows, interval: 1, now: seen.takenAt + 400, map: measured === undefined ? null : portMap(measured), memo: new Memo() };
 };
 
 describe('keys', () => {
