@@ -16,12 +16,13 @@ const cell = (value: ComparisonRow['values'][number], unit: string): string =>
       ? safe(value)
       : `${formatNumber(value, Math.abs(value) < 100 ? 1 : 0)}${unit === '' ? '' : ` ${unit}`}`;
 
-/** Rows of cells, each wrapped in its column; the first column takes what the others leave, but no less than 20. */
+/** Rows of cells, each wrapped between words in its column; the first column takes what the others leave, but no less than 20. */
 const table = (rows: readonly (readonly string[])[], paint: Paint, columns: number): string => {
   const count = rows[0]!.length;
   const widest = Array.from({ length: count }, (_, i) => Math.max(...rows.map((r) => width(r[i]!))));
   const share = Math.floor((columns - 2 - 24 - 2 * (count - 1)) / (count - 1));
-  const widths = widest.map((w, i) => (i === 0 ? 0 : Math.min(w, Math.max(8, share))));
+  const longestWord = (i: number): number => Math.max(...rows.flatMap((r) => r[i]!.split(' ').map(width)));
+  const widths = widest.map((w, i) => (i === 0 ? 0 : Math.min(w, Math.max(8, share, longestWord(i)))));
   widths[0] = Math.min(widest[0]!, Math.max(20, columns - 2 - widths.reduce((sum, w) => sum + w + 2, 0)));
   return rows
     .map((row, n) => {

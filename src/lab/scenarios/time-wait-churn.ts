@@ -63,6 +63,7 @@ const run = async (stage: Stage, scale: Scale) => {
 
   const all = [before, widened, reused, multiplexed];
   const loads: readonly LoadReading[] = all.map((m) => m.load);
+  const late = loads.reduce((sum, l) => sum + l.missed + (l.errors['timeout'] ?? 0), 0);
   return {
     measured: { before: [before.load.ok], wider: [widened.load.ok], reuse: [reused.load.ok], shared: [multiplexed.load.ok] },
     comparison: {
@@ -72,6 +73,7 @@ const run = async (stage: Stage, scale: Scale) => {
         { what: 'requests', unit: '', values: loads.map((l) => l.scheduled) },
         { what: 'answered', unit: '', values: loads.map((l) => l.ok) },
         { what: 'failed', unit: '', values: loads.map(failed) },
+        { what: 'never sent: this machine was too slow', unit: '', values: loads.map((l) => l.missed) },
         { what: 'how the clients saw it', unit: '', values: loads.map(causes) },
         { what: 'server connections made', unit: '', values: all.map((m) => m.connections) },
         { what: 'ports in use at the end', unit: '', values: all.map((m) => m.used) },
@@ -79,6 +81,11 @@ const run = async (stage: Stage, scale: Scale) => {
     },
     told: [before.told],
     lessons: [
+      ...(late > 0
+        ? [
+            say`This machine was too busy for ${rate} requests a second: ${late} were never sent or not answered in time, so these figures say little. Run it with --fast, or when the machine is quiet.`,
+          ]
+        : []),
       say`Each connection kept its port for 60 s after it was closed, so the first ${ports} requests took all of them and the ${failed(before.load)} after that failed. In HAProxy's words: Connect() failed for backend: no free ports (EADDRNOTAVAIL).`,
       say`A range ${(wider / ports).toFixed(2)} times as wide ${failed(widened.load) > 0 ? `lasted ${(wider / ports).toFixed(2)} times as long and ended the same way` : 'carried it, with TIME_WAIT in more than half of it'}. It buys time; it does not change what a connection costs.`,
       say`tcp_tw_reuse=1 lets connect() take a TIME_WAIT after 1 s: ${reused.load.ok} of ${reused.load.scheduled} answered from ${ports} ports. It needs timestamps on both ends.`,
