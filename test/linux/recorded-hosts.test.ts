@@ -66,3 +66,14 @@ test('a port space that a finding is about says who holds it, however full it is
   expect(page([finding])).toContain('held by checkout[4711]');
   expect(page([])).not.toContain('checkout');
 });
+
+test('with several namespaces the page says where each port space and each finding is', () => {
+  const diagnosis = diagnosisOf('churning-proxy');
+  const [home] = diagnosis.namespaces;
+  const other = { ...home!, sample: { ...home!.sample, id: '2', name: 'shop' } };
+  const spaces = diagnosis.spaces.map((s) => ({ ...s, namespace: 'shop' }));
+  const page = renderDoctor({ ...diagnosis, namespaces: [home!, other], spaces }, fakeShell());
+  expect(page.split('\n')[0]).toMatch(/^(CRITICAL|WARNING) {2}shop: /);
+  expect(page).toContain(':443 (shop)');
+  expect(renderDoctor({ ...diagnosis, spaces }, fakeShell())).not.toContain('shop');
+});

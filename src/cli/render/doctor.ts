@@ -27,7 +27,8 @@ const headline = (d: Diagnosis, paint: Paint, width: number): string => {
   if (d.verdict === 'unknown') return `${label}  sockets could not be read: the sensors below say why\n`;
   if (d.verdict === 'ok' || first === undefined) {
     const fullest = d.spaces[0];
-    if (fullest === undefined) return `${label}  no connection leaves this namespace, so no source port is held\n`;
+    if (fullest === undefined)
+      return `${label}  no connection leaves ${d.namespaces.length > 1 ? 'these namespaces' : 'this namespace'}, so no source port is held\n`;
     const few = d.spaces.length + d.unlisted === 1 ? 'the only port space' : `none of ${spaces} is near its line; the fullest`;
     return `${label}  ${wrap(`${few}, ${safe(nameOf(fullest))}, is ${formatPercent(fullest.usedRatio)} full`, width - 10, '    ')}\n`;
   }
@@ -94,8 +95,26 @@ const remedies = (d: Diagnosis, paint: Paint, width: number): string[] =>
     return [title, ...remedyLines(s, mine.slice(0, REMEDIES), paint, width), ...more];
   });
 
+/** With several namespaces every name says which one it is in: their addresses are often the same. */
+const toldApart = (d: Diagnosis): Diagnosis => {
+  if (d.namespaces.length < 2) return d;
+  const home = new Map<string, string>([
+    ...d.spaces.map((s) => [s.id, s.namespace] as const),
+    ...d.namespaces.map(({ sample }) => [`namespace ${sample.name}`, sample.name] as const),
+  ]);
+  return {
+    ...d,
+    spaces: d.spaces.map((s) => ({ ...s, label: s.label === null ? s.namespace : `${s.label}, ${s.namespace}` })),
+    findings: d.findings.map((f) => {
+      const name = home.get(f.subject);
+      return name === undefined ? f : { ...f, title: `${name}: ${f.title}` };
+    }),
+  };
+};
+
 /** The page, ready to print. */
-export const renderDoctor = (d: Diagnosis, shell: Shell): string => {
+export const renderDoctor = (diagnosis: Diagnosis, shell: Shell): string => {
+  const d = toldApart(diagnosis);
   const paint = painter(shell.stdout, shell.env);
   const width = Math.max(60, Math.min(shell.stdout.width, MAX_WIDTH));
   const blocks = [spaces(d, paint, width), findings(d, paint, width), remedies(d, paint, width)];
