@@ -62,6 +62,20 @@ export const blockedForConnect = (groups: SocketGroups, settings: NamespaceSetti
   return blockedOf(blocked, settings.portRange);
 };
 
+/**
+ * Ports that no automatic connect() would take if the range were another and `reserved` reserved. No automatic choice gives a port
+ * outside today's range: connections there have theirs by an explicit bind, and keep it closed.
+ */
+export const blockedBeyondRange = (groups: SocketGroups, settings: NamespaceSettings, probe: PortProbe, reserved: PortSet): PortSet => {
+  const blocked = new PortSet();
+  blocked.addAll(groups.connected);
+  for (let port = settings.portRange.low; port <= settings.portRange.high; port++) blocked.delete(port);
+  blocked.addAll(reserved);
+  blocked.addAll(groups.taken);
+  blocked.addAll(probe.blocked);
+  return blocked;
+};
+
 /** Ports that bind(`source`, 0) cannot take because of others: reserved, and those of sockets on a wildcard address. */
 export const blockedForBind = (groups: SocketGroups, source: number, settings: NamespaceSettings): Blocked => {
   const blocked = PortSet.of(settings.reserved);

@@ -4,7 +4,7 @@ import type { Forecast } from '../../src/core/forecast.ts';
 import type { PortSpace } from '../../src/core/port-space.ts';
 import { timerGranule } from '../../src/core/timer-tick.ts';
 import { churn } from '../support/churn.ts';
-import { connectSpace, diagnoseNamespace, spacesOf, viewOf } from '../support/look.ts';
+import { connectSpace, diagnoseNamespace, remedyOf, spacesOf, viewOf } from '../support/look.ts';
 import { kernelTest, linked, type Namespace, namespace } from '../support/netns.ts';
 import { until } from '../support/poll.ts';
 import { acceptAll, close, listen, open, openUntilFailure, reset, send } from '../support/sockets.ts';
@@ -144,17 +144,6 @@ describe.concurrent('the forecast is right', () => {
 });
 
 describe.concurrent('a remedy’s promise is kept within 5 %', () => {
-  /** The remedy of a kind for the space on port 80. */
-  const remedyOf = async (ns: Namespace, code: string) => {
-    const d = await diagnoseNamespace(ns);
-    const found = d.remedies.find((r) => r.code === code);
-    if (!found?.effect)
-      throw new Error(
-        `no remedy ${code} among ${d.remedies.map((r) => r.code).join(', ')} for ${d.findings.map((f) => f.code).join(', ')}`,
-      );
-    return { remedy: found, effect: found.effect, space: d.spaces.find((s) => s.id === found.subject)! };
-  };
-
   kernelTest(
     'letting the server close first empties the space of TIME_WAITs',
     async () => {

@@ -3,6 +3,9 @@ import { statSync } from 'node:fs';
 import { type Diagnosis, diagnose, type Looks, measureSpaces } from '../../src/core/diagnosis.ts';
 import type { PortSpace } from '../../src/core/port-space.ts';
 import { type AskedDestination, type MeasuredSpace, measurePortSpaces, type NamespaceView } from '../../src/core/port-spaces.ts';
+import type { RemedyCode } from '../../src/core/remedy/codes.ts';
+import type { Effect } from '../../src/core/remedy/effect.ts';
+import type { Remedy } from '../../src/core/remedy/remedy.ts';
 import { Sampler } from '../../src/linux/sampler.ts';
 import type { Namespace } from './namespace.ts';
 
@@ -52,4 +55,16 @@ export const diagnoseNamespace = async (ns: Namespace, between: () => void | Pro
   };
   const measured = measureSpaces(looks, []);
   return diagnose(looks, measured, sampler.owners(measured.slice(0, 10)).bySpace, sensors, 10);
+};
+
+/** The remedy `code` of the whole verdict, what it promises, and the space it is for. Throws if there is none that promises something. */
+export const remedyOf = async (
+  ns: Namespace,
+  code: RemedyCode,
+): Promise<{ readonly remedy: Remedy; readonly effect: Effect; readonly space: PortSpace }> => {
+  const d = await diagnoseNamespace(ns);
+  const remedy = d.remedies.find((r) => r.code === code);
+  if (!remedy?.effect)
+    throw new Error(`no remedy ${code} among ${d.remedies.map((r) => r.code).join(', ')} for ${d.findings.map((f) => f.code).join(', ')}`);
+  return { remedy, effect: remedy.effect, space: d.spaces.find((s) => s.id === remedy.subject)! };
 };

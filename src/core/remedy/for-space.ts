@@ -3,6 +3,7 @@ import { formatEndpoint, isLoopback } from '../address.ts';
 import { searchCost } from '../finding/of-space.ts';
 import { plateau } from '../forecast.ts';
 import { IDLE_SECONDS } from '../load.ts';
+import { blockedBeyondRange } from '../occupancy.ts';
 import { formatRange, type PortRange, PortSet, rangeSize } from '../port-range.ts';
 import type { PortSpace } from '../port-space.ts';
 import type { NamespaceView } from '../port-spaces.ts';
@@ -38,14 +39,6 @@ const sysctl = (name: string, from: string | number, to: string | number): { com
   commands: [`sysctl -w ${name}="${to}"`],
   settings: [{ name, from: String(from), to: String(to) }],
 });
-
-/** Ports that listeners, binds and the reserved list keep from automatic choice. */
-const blockedPorts = (view: NamespaceView): PortSet => {
-  const set = PortSet.of(view.sample.settings.reserved);
-  set.addAll(view.groups.taken);
-  set.addAll(view.sample.probe.blocked);
-  return set;
-};
 
 const listenersIn = (view: NamespaceView, range: PortRange): readonly number[] => {
   const { table, listeners } = view.groups;
@@ -91,22 +84,30 @@ const drafts: Readonly<Record<RemedyCode, (space: PortSpace, view: NamespaceView
     };
   },
   widen_range: (space, view) => {
-    const { portRange } = view.sample.settings;
+    const { groups, sample } = view;
+    const { portRange } = sample.settings;
     if (space.kind === 'snat' || space.kind === 'ledger' || rangeSize(portRange) >= rangeSize(WIDE_RANGE)) return null;
-    const capacity = rangeSize(WIDE_RANGE) - blockedPorts(view).count(WIDE_RANGE);
+    const blocked = blockedBeyondRange(groups, sample.settings, sample.probe, PortSet.of(sample.settings.reserved));
+    const capacity = rangeSize(WIDE_RANGE) - blocked.count(WIDE_RANGE);
     const inside = listenersIn(view, WIDE_RANGE);
-    const newly = inside.filter((port) => port < portRange.low || port > portRange.high);
+    const isNew = (port: number): boolean => port < portRange.low || port > portRange.high;
+    const newly = inside.filter(isNew);
     const change = sysctl('net.ipv4.ip_local_port_range', `${portRange.low} ${portRange.high}`, `${WIDE_RANGE.low} ${WIDE_RANGE.high}`);
-    const reserve = PortSet.of(view.sample.settings.reserved);
+    const reserve = PortSet.of(sample.settings.reserved);
+    const bound = [...groups.connected.within(WIDE_RANGE)].filter((port) => isNew(port) && !groups.taken.has(port) && !reserve.has(port));
     for (const port of newly) reserve.add(port);
     const reserved = reserve.ranges().map(formatRange).join(',');
     const collides =
       newly.length === 0
         ? 'No listener of today lies in the new part.'
         : `Reserve the ports of today's listeners in it (${newly.slice(0, 6).join(', ')}${newly.length > 6 ? ', …' : ''}), or a restart may find them taken.`;
+    const chosen =
+      bound.length === 0
+        ? ''
+        : ` ${formatNumber(bound.length)} port${bound.length === 1 ? ' there is' : 's there are'} held by connections that chose them: they stay closed, and who chooses them may find others in his way.`;
     return {
       title: `Widen the port range to ${formatRange(WIDE_RANGE)}`,
-      text: `${formatNumber(capacity)} ports instead of ${formatNumber(space.capacity)}, for IPv4 and IPv6 alike. ${collides} The search wall moves with it, and beyond it a search costs more.`,
+      text: `${formatNumber(capacity)} ports instead of ${formatNumber(space.capacity)}, for IPv4 and IPv6 alike. ${collides}${chosen} The search wall moves with it, and beyond it a search costs more.`,
       change: { kind: 'set_capacity', capacity },
       risk: 'low',
       commands: [...(newly.length > 0 ? [`sysctl -w net.ipv4.ip_local_reserved_ports="${reserved}"`] : []), ...change.commands],

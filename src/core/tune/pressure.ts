@@ -3,8 +3,8 @@ import { isLoopback } from '../address.ts';
 import { nameOf } from '../finding/of-space.ts';
 import { urgency } from '../finding/urgency.ts';
 import { plateau } from '../forecast.ts';
-import { peerTimestamps } from '../occupancy.ts';
-import { type PortRange, PortSet, rangeSize } from '../port-range.ts';
+import { blockedBeyondRange, peerTimestamps } from '../occupancy.ts';
+import { type PortRange, type PortSet, rangeSize } from '../port-range.ts';
 import type { PortSpace } from '../port-space.ts';
 import type { MeasuredSpace } from '../port-spaces.ts';
 import { formatNumber, formatPercent } from '../quantity.ts';
@@ -59,13 +59,8 @@ const all = (space: { readonly capacity: number; readonly load: PortSpace['load'
 };
 
 /** Ports of `range` that stay closed to automatic choice once `reserved` are reserved. */
-const closed = (facts: TuneFacts, range: PortRange, reserved: PortSet): number => {
-  const set = new PortSet();
-  set.addAll(reserved);
-  set.addAll(facts.view.groups.taken);
-  set.addAll(facts.view.sample.probe.blocked);
-  return set.count(range);
-};
+const closed = ({ view: { groups, sample } }: TuneFacts, range: PortRange, reserved: PortSet): number =>
+  blockedBeyondRange(groups, sample.settings, sample.probe, reserved).count(range);
 
 export interface Relief {
   readonly reuse: readonly MeasuredSpace[];
