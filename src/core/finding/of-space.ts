@@ -6,6 +6,7 @@ import { formatEndpoint } from '../address.ts';
 import type { Evidence, Finding, Severity } from '../finding.ts';
 import { IDLE_SECONDS } from '../load.ts';
 import { defaultPortRange, formatRange, PortSet, rangeSize } from '../port-range.ts';
+import { passSeconds } from '../port-search.ts';
 import type { PortSpace } from '../port-space.ts';
 import { type NamespaceView, SNAT_LOSS_RATIO } from '../port-spaces.ts';
 import { formatDuration, formatNumber, formatPercent, formatRate } from '../quantity.ts';
@@ -35,8 +36,6 @@ export const stateOf = (space: PortSpace): string => {
 
 const portsSentence = (space: PortSpace): string => `${formatNumber(space.used)} of its ${formatNumber(space.capacity)} ports are used`;
 
-/** Nanoseconds to pass over one occupied port, by what holds it (measured, docs/design/kernel.md). */
-const SEARCH_NS = { live: 55, timeWait: 138 } as const;
 /** A search that costs less than this is nobody's trouble, in seconds. */
 const SEARCH_WORTH_TELLING = 50e-6;
 /** Share of a core from which the search is more than a remark. */
@@ -45,7 +44,7 @@ const SEARCH_WARNING_CORE = 0.1;
 /** Seconds that each connect() scans once the first parity is full. */
 export const searchCost = (space: PortSpace): number => {
   const waiting = space.held > 0 ? space.byState.time_wait / Math.max(1, space.held) : 0;
-  return space.searchWall.at * (waiting * SEARCH_NS.timeWait + (1 - waiting) * SEARCH_NS.live) * 1e-9;
+  return passSeconds(space.searchWall.at, waiting);
 };
 
 interface Draft {

@@ -1,9 +1,9 @@
 /** Everything a plan took for granted, in sentences: a number without its assumptions is folklore. */
 
 import { formatRange, rangeSize } from '../port-range.ts';
+import { PROBE_SECONDS } from '../port-search.ts';
 import { formatDuration, formatNumber, formatPercent, formatRate } from '../quantity.ts';
 import { TIME_WAIT_SECONDS } from '../timer-tick.ts';
-import { PROBE_SECONDS } from './search-cost.ts';
 import { serverTimeOf } from './what-if.ts';
 import { afterClose, connectionRate, defaultTick, type Workload } from './workload.ts';
 
