@@ -9,7 +9,7 @@ import { keepToken } from './token.ts';
 export const session = signal<Session | null>(null);
 /** The newest look. */
 export const sample = signal<SampleEvent | null>(null);
-/** The whole report, as it was when the connection began: sensors and namespaces change seldom. */
+/** The whole report, up to half a minute old: sensors and namespaces change seldom. */
 export const report = signal<ReportDocument | null>(null);
 export const findings = signal<ReadonlyMap<string, FindingLife>>(new Map());
 export const balancer = signal<BalancerEvent | null>(null);
@@ -95,11 +95,22 @@ const sampleOf = (r: ReportDocument): SampleEvent => ({
   slowed_to: null,
 });
 
+/** Milliseconds after which sensors and counts of the report are read anew. */
+const REPORT_AGE = 30_000;
+let reported = 0;
+
+const renewReport = async (): Promise<void> => {
+  if (Date.now() - reported < REPORT_AGE || document.visibilityState !== 'visible') return;
+  reported = Date.now();
+  report.value = await api.report().catch(() => report.value);
+};
+
 /** Reads everything that the events only change. */
 const readAll = async (): Promise<void> => {
   session.value = await api.session();
   const [newest, open] = await Promise.all([api.report().catch(() => null), api.findings('open').catch(() => ({ items: [] }))]);
   if (newest !== null) {
+    reported = Date.now();
     report.value = newest;
     if (sample.value === null || Date.parse(newest.taken_at) > Date.parse(sample.value.at)) {
       const first = sampleOf(newest);
@@ -131,6 +142,7 @@ export const start = (): void => {
           keepTrend(data);
           sample.value = data;
           void renewFindings();
+          void renewReport();
         },
         finding: (data) => {
           const next = new Map(findings.value);

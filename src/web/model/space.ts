@@ -70,11 +70,12 @@ export const timeLeft = (f: Forecast, usedRatio: number, capacity: number): { re
     case 'exhausted':
       return { figure: 'none left', meaning: 'every port is taken' };
     case 'exhausts':
-      return { figure: formatDuration(f.seconds), meaning: 'until no port is left' };
+      // Milliseconds would be more than anybody knows.
+      return { figure: f.seconds < 1 ? '< 1 s' : formatDuration(f.seconds), meaning: 'until no port is left' };
     case 'plateau':
       return { figure: formatPercent(capacity > 0 ? f.plateauUsed / capacity : 1), meaning: 'is where it settles' };
     case 'stable':
-      return { figure: 'steady', meaning: `stays near ${formatPercent(usedRatio)}` };
+      return { figure: 'steady', meaning: `near ${formatPercent(usedRatio)}` };
     case 'unknown':
       return { figure: '—', meaning: 'a second look will tell' };
   }

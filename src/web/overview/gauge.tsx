@@ -32,24 +32,31 @@ export const layers = (s: Space): readonly { readonly group: string; readonly fr
   });
 };
 
+/** Where its search wall is, as a share of the capacity; null where it has none. */
+const wallRatio = (s: Space): number | null => {
+  const wall = wallOf(s);
+  return wall === null ? null : wall / s.capacity;
+};
+
 const y = (ratio: number): number => KEEL - Math.min(1.12, ratio) * (KEEL - LIMIT);
 
 /** Draught marks, one a tenth. */
 const TICKS = Array.from({ length: 11 }, (_, i) => `M${RIGHT} ${y(i / 10)}h${i % 5 === 0 ? 7 : 4}`).join('');
 
-export const HullGauge = ({ space }: { readonly space: Space }) => {
+/** Null: the empty picture, for explaining it. */
+export const HullGauge = ({ space }: { readonly space: Space | null }) => {
   const clip = useId();
-  const wall = wallOf(space);
-  const stack = layers(space);
-  const surface = y(space.used_ratio);
+  const wall = space === null ? 0.5 : wallRatio(space);
+  const stack = space === null ? [] : layers(space);
+  const surface = y(space?.used_ratio ?? 0);
   return (
     <svg
-      class={`hull ${nearness(space)}`}
+      class={`hull ${space === null ? '' : nearness(space)}`}
       width={WIDTH}
       height={HEIGHT}
       viewBox={`0 0 ${WIDTH} ${HEIGHT}`}
       role="img"
-      aria-label={sentenceOf(space)}
+      aria-label={space === null ? 'An empty gauge' : sentenceOf(space)}
     >
       <clipPath id={clip}>
         <path
@@ -68,16 +75,14 @@ export const HullGauge = ({ space }: { readonly space: Space }) => {
             height={Math.max(0, y(layer.from) - y(layer.to)) + 0.5}
           />
         ))}
-        {space.used > 0 && <path class="hull-surface" d={`M${LEFT} ${surface}H${RIGHT}`} />}
+        {space !== null && space.used > 0 && <path class="hull-surface" d={`M${LEFT} ${surface}H${RIGHT}`} />}
       </g>
       <path
         class="hull-side"
         d={`M${LEFT} 12 V${KEEL - 16} Q${LEFT} ${KEEL} ${LEFT + 16} ${KEEL} H${RIGHT - 16} Q${RIGHT} ${KEEL} ${RIGHT} ${KEEL - 16} V12`}
       />
       <path class="hull-tick" d={TICKS} />
-      {wall !== null && (
-        <path class={`hull-wall ${space.search_wall.passed ? 'passed' : ''}`} d={`M${LEFT} ${y(wall / space.capacity)}H${RIGHT}`} />
-      )}
+      {wall !== null && <path class={`hull-wall ${space?.search_wall.passed ? 'passed' : ''}`} d={`M${LEFT} ${y(wall)}H${RIGHT}`} />}
       <text class="hull-figure" x={RIGHT + 10} y={y(0.5) + 4}>
         50
       </text>
@@ -96,11 +101,11 @@ export const HullGauge = ({ space }: { readonly space: Space }) => {
 
 /** The same lying down, for lists: water, wall and limit. Beside it stand the figures, so it says nothing by itself. */
 export const BarGauge = ({ space }: { readonly space: Space }) => {
-  const wall = wallOf(space);
+  const wall = wallRatio(space);
   return (
     <span class={`bar ${nearness(space)}`} aria-hidden="true">
       <span class="bar-water" style={{ transform: `scaleX(${Math.min(1, space.used_ratio)})` }} />
-      {wall !== null && <span class="bar-wall" style={{ left: `${(wall / space.capacity) * 100}%` }} />}
+      {wall !== null && <span class="bar-wall" style={{ left: `${wall * 100}%` }} />}
       <span class="bar-limit" />
     </span>
   );

@@ -4,6 +4,7 @@ import { Finding, namesSpace } from '../findings/finding.tsx';
 import { balancer, openFindings, report, sample, session } from '../live/store.ts';
 import { countOf, stateGroups } from '../model/states.ts';
 import { formatRoute } from '../route.ts';
+import { Explained } from './explained.tsx';
 import { SpaceCard } from './space-card.tsx';
 import { SpaceList } from './space-list.tsx';
 import { Verdict } from './verdict.tsx';
@@ -110,7 +111,7 @@ export const OverviewPage = () => {
           </ul>
         </section>
       )}
-      {now.spaces_total > 0 && <SpaceList />}
+      {now.spaces_total > 0 ? <SpaceList /> : <Explained />}
       <Unseen />
     </>
   );
