@@ -41,13 +41,15 @@ export class Engine implements ConnectionOwner {
   shortUntil = 0;
   /** Requests begun and not over. */
   underWay = 0;
+  /** Connections whose last request is over and whose end is not: who closed first is not known yet. */
+  private parting = 0;
   traffic: Traffic | null = null;
   private readonly job: Job;
   private readonly chooser: SourceChooser;
   private readonly connections: Connection[] = [];
   private readonly sweeper: NodeJS.Timeout;
   private resolve: () => void = () => {};
-  /** Resolves when the traffic is finished and nothing is under way. */
+  /** Resolves when the traffic is finished and nothing is under way or parting. */
   readonly done: Promise<void>;
 
   constructor(job: Job, start: number) {
@@ -88,7 +90,7 @@ export class Engine implements ConnectionOwner {
 
   /** Looks whether that was all. Called by the traffic when it becomes finished. */
   check(): void {
-    if (this.traffic?.finished === true && this.underWay === 0) this.resolve();
+    if (this.traffic?.finished === true && this.underWay === 0 && this.parting === 0) this.resolve();
   }
 
   /** Ends at once what is open, by RST: no TIME_WAIT stays, and the ports are free. */
@@ -205,6 +207,7 @@ export class Engine implements ConnectionOwner {
   /** The last request on `c` is over: we close, or wait for the server to. */
   private finish(c: Connection, ours: boolean, now: number): void {
     if (this.job.closer === 'server') {
+      this.parting++;
       c.state = 'closing';
       c.deadline = now + this.job.timeout * 1000;
       return;
@@ -212,6 +215,7 @@ export class Engine implements ConnectionOwner {
     this.tally.closedByUs++;
     if (ours && c.source.lease !== null) {
       // Before the server's FIN a port named again meets its own FIN_WAIT: it is ours no sooner.
+      this.parting++;
       c.leave();
       c.deadline = now + this.job.timeout * 1000;
       return;
@@ -228,10 +232,14 @@ export class Engine implements ConnectionOwner {
   }
 
   private remove(c: Connection, ending: Ending, reset: boolean): void {
-    if (c.state === 'closed') return;
+    const { state } = c;
+    if (state === 'closed') return;
     this.drop(c);
     c.close(reset);
     this.chooser.release(c.source, ending, performance.now() / 1000);
+    if (state !== 'closing' && state !== 'leaving') return;
+    this.parting--;
+    this.check();
   }
 
   /** Takes `c` out of the list; the last one takes its place. */

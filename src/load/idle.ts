@@ -43,8 +43,9 @@ export class IdleConnections implements Traffic {
     // One fewer is what the numbers then say.
   }
 
-  over(_failure: Failure | null): void {
-    this.more();
+  over(failure: Failure | null): void {
+    // After a failure the next look is soon enough, and cannot call itself in circles.
+    if (failure === null) this.more();
   }
 
   private more(): void {

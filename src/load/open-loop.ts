@@ -34,7 +34,7 @@ export class OpenLoop implements Traffic {
 
   async start(): Promise<void> {
     this.ticker = await Ticker.start(() => this.tick());
-    this.ticker.wakeAt(this.due);
+    this.tick();
   }
 
   async stop(): Promise<void> {

@@ -135,11 +135,8 @@ export const runLoad = async (
       total,
       interval: { seconds, scheduled: total.scheduled - last.scheduled, ok: total.ok - last.ok, failed: total.failed - last.failed },
       portsUsed: used,
-      // Connections that are kept are opened at first and then no more: half of the ports are no trend yet.
-      portsLast:
-        growth > 0 && total.shortage === null && (prediction.exhaustsAfter !== null || used > capacity / 2)
-          ? (capacity - used) / growth
-          : null,
+      // Connections that are kept are opened at first and then no more: that is no trend.
+      portsLast: growth > 0 && total.shortage === null && prediction.exhaustsAfter !== null ? (capacity - used) / growth : null,
     });
     last = { at, scheduled: total.scheduled, ok: total.ok, failed: total.failed, used };
   };

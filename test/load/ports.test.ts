@@ -96,13 +96,15 @@ describe('plimsoll load and the ports it chooses itself', () => {
     const ns = place([40000, 40999]);
     const seen = new Map<string, number>();
     serveTcp(ns, server, 81, (socket) => {
+      // The look before the run is closed by RST, mostly before it can be asked where it came from.
+      if (socket.remotePort === undefined) return;
       const from = `${socket.remoteAddress} ${socket.remotePort}`;
       seen.set(from, (seen.get(from) ?? 0) + 1);
     });
     const line = `tcp://${server}:81 --rate 400/s --duration 1s --source 10.66.0.5-10.66.0.6 --ports 2000-2049,3000-3049`;
     const { document: d } = await load(ns, line);
-    // One more than scheduled: the look before the run.
-    expect([d.ok, [...seen.values()].reduce((a, b) => a + b)]).toEqual([400, 401]);
+    expect(d.ok).toBe(400);
+    expect([400, 401]).toContain([...seen.values()].reduce((a, b) => a + b));
     const ports = [...seen.keys()].map((from) => Number(from.split(' ')[1]));
     expect(seen.size).toBe(200);
     expect(ports.every((p) => (p >= 2000 && p <= 2049) || (p >= 3000 && p <= 3049))).toBe(true);
@@ -158,14 +160,31 @@ describe('plimsoll load and the ports it chooses itself', () => {
     expect(unaccounted(d)).toEqual([0, 0]);
   });
 
+  kernelTest('none free from the beginning: exit 69, after each was tried', async () => {
+    const ns = place([40000, 40999]);
+    const others = ns.run(() => Array.from({ length: 10 }, (_, i) => bindOnly(server, 2000 + i)));
+    try {
+      const run = start(ns, `http://${server}/ --rate 10/s --ports 2000-2009`);
+      expect(await run.ended).toEqual({ code: 69, signal: null });
+      expect(run.err()).toContain(`no source port towards ${server}:80 is free in the range 2000-2009: others hold all 10`);
+    } finally {
+      close(...others);
+    }
+  });
+
+  kernelTest('with more processes than requests the run ends all the same', async () => {
+    const ns = place([40000, 40999]);
+    const { document: d } = await load(ns, `http://${server}/ --rate 2/s --duration 1s --workers 3`);
+    expect([d.scheduled, d.ok]).toEqual([2, 2]);
+  });
+
   kernelTest('are shared out over processes: no port is asked for twice', async () => {
     const ns = place([40000, 40999]);
-    const from: string[] = [];
-    serveTcp(ns, server, 81, (socket) => from.push(`${socket.remotePort}`));
+    const from: number[] = [];
+    serveTcp(ns, server, 81, (socket) => socket.remotePort !== undefined && from.push(socket.remotePort));
     const { document: d } = await load(ns, `tcp://${server}:81 --rate 300/s --duration 1s --hold 3s --workers 3 --ports 2000-2299`);
     expect([d.ok, d.errors.local_port, d.ports.capacity]).toEqual([300, 0, 300]);
-    // The first is the look before the run.
-    expect(new Set(from.slice(1)).size).toBe(300);
+    expect(new Set(from).size).toBe(300);
     expect(d.ports.sources).toHaveLength(1);
   });
 });

@@ -171,10 +171,12 @@ const readJob = async (given: Given): Promise<Asked> => {
   });
   const body = readBody(given.text('body'));
   const limit = (fileLimitOf(liveRoot, process.pid) ?? assumedDescriptors) - reservedDescriptors;
-  const open = Math.max(
-    ...['idle', 'connections'].map((name) => given.value(name, 'a number from 1 to a million', '20000', positive(mostConnections)) ?? 1),
-  );
-  const processes = Math.max(workers ?? 1, processesGiven ?? 1, Math.ceil(open / Math.max(1, limit)));
+  const number = (name: string): number | null => given.value(name, 'a number from 1 to a million', '20000', positive(mostConnections));
+  const connections = number('connections');
+  const open = Math.max(number('idle') ?? 1, connections ?? 1);
+  const wanted = Math.max(workers ?? 1, processesGiven ?? 1, Math.ceil(open / Math.max(1, limit)));
+  // None of them without a connection.
+  const processes = Math.min(wanted, connections ?? wanted);
   const traffic = readTraffic(given, seconds, limit * processes);
   const target = await resolveTarget(address, !given.flag('insecure'));
   const space = lookTowards(target.address, target.port);
