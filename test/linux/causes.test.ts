@@ -3,6 +3,7 @@ import { describe, expect } from 'vitest';
 import type { Diagnosis } from '../../src/core/diagnosis.ts';
 import { hostFindingCodes } from '../../src/core/finding/codes.ts';
 import { diagnoseNamespace } from '../support/look.ts';
+import { wire } from '../support/namespace.ts';
 import { kernelTest, linked, type Namespace, namespace } from '../support/netns.ts';
 import { until } from '../support/poll.ts';
 import {
@@ -213,16 +214,17 @@ describe.concurrent('the cause is right', () => {
   kernelTest(
     'a NAT box whose translated source is nearly out of ports towards one destination',
     async () => {
-      const box = namespace({});
+      const box = namespace({ sysctls: { 'net.ipv4.ip_forward': 1 } });
       const [client, server] = [namespace({ range: [1024, 65535] }), namespace({})];
       wire(client, box, 'c', '10.81.0.1', '10.81.0.254');
       wire(server, box, 's', '10.82.0.2', '10.82.0.254');
       client.exec('ip', 'route', 'add', 'default', 'via', '10.81.0.254');
-      box.sysctl('net.ipv4.ip_forward', 1);
       box.exec(
         'nft',
         'add table ip n; add chain ip n post { type nat hook postrouting priority 100; }; add rule ip n post oifname "s" masquerade',
       );
+      // However long it takes to make them all: a flow that was reset is forgotten after 10 s.
+      box.sysctl('net.netfilter.nf_conntrack_tcp_timeout_close', 600);
       server.run(() => listen('10.82.0.2', 80));
       client.run(() => {
         for (let port = 1024; port < 1024 + 54_000; port++) reset(open('10.82.0.2', 80, { bind: ['10.81.0.1', port], reuseAddress: true }));
@@ -318,15 +320,6 @@ describe('the catalogue', () => {
     expect([...hostFindingCodes].filter((code) => !seen.has(code))).toEqual(['port_space_exhausted']);
   });
 });
-
-/** Joins `ns` to the box by a veth pair. */
-function wire(ns: Namespace, box: Namespace, name: string, address: string, gateway: string): void {
-  box.exec('ip', 'link', 'add', name, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', ns.name);
-  ns.addAddress(`${address}/24`, 'eth0');
-  ns.exec('ip', 'link', 'set', 'eth0', 'up');
-  box.addAddress(`${gateway}/24`, name);
-  box.exec('ip', 'link', 'set', name, 'up');
-}
 
 /** `count` connections from 10.66.0.9 that the server closes first: the TIME_WAITs are inbound ones. */
 function fromServer(ns: Namespace, count: number): void {

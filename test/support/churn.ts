@@ -17,6 +17,8 @@ export interface ChurnOptions extends OpenOptions {
   readonly rate: number;
   /** Who sends the first FIN. */
   readonly closer?: 'client' | 'server';
+  /** Source ports in turn, beginning again after the last; without them as `bind` says. */
+  readonly inTurn?: { readonly source: string; readonly low: number; readonly high: number };
   /** Leave the peer's side open: our side stays in FIN_WAIT_2. */
   readonly peerKeeps?: boolean;
 }
@@ -29,10 +31,12 @@ export const churn = (ns: Namespace, address: string, port: number, listener: nu
   let failures = 0;
   let failedAfter: number | null = null;
   const elapsed = (): number => (performance.now() - started) / 1000;
+  const { inTurn } = options;
+  const next = (): number => inTurn!.low + ((attempted - 1) % (inTurn!.high - inTurn!.low + 1));
   const one = (): void => {
     attempted++;
     try {
-      const fd = open(address, port, options);
+      const fd = open(address, port, inTurn === undefined ? options : { ...options, bind: [inTurn.source, next()], reuseAddress: true });
       opened++;
       if (options.peerKeeps) {
         acceptAll(listener);

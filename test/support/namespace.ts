@@ -100,6 +100,15 @@ export const linked = (left: NamespaceOptions = {}, right: NamespaceOptions = {}
   return [a, b];
 };
 
+/** Joins `ns` (`eth0`, `address`) to `box` (`name`, `gateway`) by a veth pair. */
+export const wire = (ns: Namespace, box: Namespace, name: string, address: string, gateway: string): void => {
+  box.exec('ip', 'link', 'add', name, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', ns.name);
+  ns.addAddress(`${address}/24`, 'eth0');
+  ns.exec('ip', 'link', 'set', 'eth0', 'up');
+  box.addAddress(`${gateway}/24`, name);
+  box.exec('ip', 'link', 'set', name, 'up');
+};
+
 /** A namespace that is gone when the process (or the test file) ends, however it ends. */
 export const namespace = (options: NamespaceOptions = {}): Namespace => new Namespace(options);
 
