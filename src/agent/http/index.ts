@@ -1,4 +1,5 @@
 /** The agent's HTTP side from its first listener to its last answer. Loaded when it is needed: hono and zod take time to start. */
+import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { createSecureContext } from 'node:tls';
 import { formatEndpoint, isLoopback } from '../../core/address.ts';
@@ -55,6 +56,8 @@ const readTls = (files: { readonly cert: string; readonly key: string }): Tls =>
   };
   const tls = { cert: read(files.cert), key: read(files.key) };
   try {
+    // OpenSSL itself keeps a certificate and a key of different kinds side by side and fails at the first handshake.
+    if (!new X509Certificate(tls.cert).checkPrivateKey(createPrivateKey(tls.key))) throw new Error('it is the key of another certificate');
     createSecureContext(tls);
   } catch (cause) {
     throw new PlimsollError('tls_unusable', { path: files.key, reason: (cause as Error).message }, { cause });
