@@ -2,6 +2,7 @@
 import type { Verdict } from '../../core/diagnosis.ts';
 import { nameOf } from '../../core/finding/of-space.ts';
 import { urgency } from '../../core/finding/urgency.ts';
+import { CANDIDATES } from '../../core/port-spaces.ts';
 import { formatDuration, formatNumber, formatPercent } from '../../core/quantity.ts';
 import { width as columnsOf, type Paint, pad, type Style, safe, wrap } from '../terminal.ts';
 import { ends } from './layout.ts';
@@ -31,11 +32,13 @@ export const factLine = (state: WatchState, seen: Seen, interval: number, now: n
   const { diagnosis, takenAt, slowedTo } = seen;
   const { order, reversed, filter } = state.arrangement;
   const near = state.spaces.filter((s) => urgency(s) !== null).length;
-  const count = state.spaces.length + Math.max(0, diagnosis.unlisted + diagnosis.spaces.length - state.spaces.length);
+  const count = state.spaces.length;
+  // Those with fewer connections than any that were counted.
+  const smaller = diagnosis.namespaces.reduce((sum, view) => sum + Math.max(0, view.groups.outbound.length - CANDIDATES), 0);
   const facts = [
     safe(diagnosis.host.name),
     ...(filter === '' || state.typing ? [] : [`filter “${safe(filter)}”`]),
-    `${formatNumber(count)} port space${count === 1 ? '' : 's'}${near > 0 ? `, ${near} near the line` : ''}`,
+    `${formatNumber(count)} port space${count === 1 ? '' : 's'}${smaller > 0 ? ` of ${formatNumber(count + smaller)}` : ''}${near > 0 ? `, ${near} near the line` : ''}`,
     `by ${order}${reversed ? ', reversed' : ''}`,
     slowedTo === null ? `every ${formatDuration(interval)}` : `every ${formatDuration(slowedTo)}: looking takes long`,
   ];

@@ -23,18 +23,22 @@ interface Columns {
 
 const CURSOR = 2;
 const PERCENT = 6;
+const LONGEST_BAR = 24;
 
 /** What fits in `columns`, the least telling left out first. */
 const columnsFor = (columns: number, longestName: number, namespaces: boolean): Columns => {
-  const free = columns >= 56 ? 7 : 0;
-  const opens = columns >= 72 ? 8 : 0;
+  const free = columns >= 56 ? 6 : 0;
+  const opens = columns >= 78 ? 8 : 0;
   const forecast = columns >= 48 ? 12 : 0;
-  const bar = columns >= 120 ? 24 : columns >= 100 ? 18 : columns >= 80 ? 13 : columns >= 40 ? 10 : columns >= 30 ? 5 : 0;
+  const least = columns >= 100 ? 18 : columns >= 40 ? 10 : columns >= 30 ? 5 : 0;
   const namespace = namespaces && columns >= 96 ? 12 : 0;
-  const fixed = CURSOR + PERCENT + [free, opens, forecast, bar, namespace].reduce((sum, c) => sum + (c > 0 ? c + 1 : 0), 1);
+  const fixed = CURSOR + PERCENT + [free, opens, forecast, least, namespace].reduce((sum, c) => sum + (c > 0 ? c + 1 : 0), 1);
+  // Names first: what they leave makes the gauge longer, and beyond that a trend.
   const room = columns - fixed;
-  const trend = room - longestName > 20 ? Math.min(TREND_LENGTH, room - longestName - 1) : 0;
-  return { namespace, name: Math.max(1, Math.min(longestName, room - (trend > 0 ? trend + 1 : 0))), bar, free, opens, trend, forecast };
+  const spare = Math.max(0, room - longestName);
+  const bar = least === 0 ? 0 : Math.min(LONGEST_BAR, least + spare);
+  const trend = spare - (bar - least) > 20 ? Math.min(TREND_LENGTH, spare - (bar - least) - 1) : 0;
+  return { namespace, name: Math.max(1, Math.min(longestName, room)), bar, free, opens, trend, forecast };
 };
 
 /** The gauge with its free part in the background. */
@@ -76,7 +80,7 @@ const heads = (at: Columns): string => {
   const cells = [
     ...(at.namespace > 0 ? [pad('NAMESPACE', at.namespace)] : []),
     pad('SOURCE → DESTINATION', at.name),
-    ...(at.bar > 0 ? [pad(at.bar >= 13 ? '┊ search wall' : '', at.bar)] : []),
+    ...(at.bar > 0 ? [pad(at.bar >= 13 ? '┊ search wall' : at.bar >= 6 ? '┊ wall' : '', at.bar)] : []),
     pad('USED', PERCENT, 'right'),
     ...(at.free > 0 ? [pad('FREE', at.free, 'right')] : []),
     ...(at.opens > 0 ? [pad('OPENS', at.opens, 'right')] : []),

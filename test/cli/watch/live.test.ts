@@ -139,7 +139,7 @@ describe.concurrent('plimsoll watch in a terminal', { timeout: 120_000 }, () => 
     expect(wide).toMatch(/▸ .*█/);
     for (const [columns, rows, wanted] of [
       [200, 60, 'TREND'],
-      [80, 24, '┊ search wall'],
+      [80, 24, 'OPENS'],
       [60, 20, 'FREE'],
       [40, 12, 'USED'],
       [24, 6, 'CRITICAL'],
