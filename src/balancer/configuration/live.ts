@@ -18,11 +18,15 @@ export const withSnatAddress = (configuration: Configuration, name: string, addr
   const changed = { ...pool, addresses: [...pool.addresses, address] };
   const next = { ...configuration, snat_pools: configuration.snat_pools.map((p) => (p === pool ? changed : p)) };
   const mistakes: string[] = [];
-  checkConsistency(next, {
-    mistake: (_holder, _key, message) => mistakes.push(message),
-    warning: () => {},
-    line: () => 'the file',
-  });
+  // Last, so that what is wrong is said of the pool it clashes with.
+  checkConsistency(
+    { ...next, snat_pools: [...next.snat_pools.filter((p) => p !== changed), changed] },
+    {
+      mistake: (_holder, _key, message) => mistakes.push(message),
+      warning: () => {},
+      line: () => 'the file',
+    },
+  );
   if (mistakes.length > 0) throw new PlimsollError('not_settable', { name, reason: mistakes.join('; ') });
   return next;
 };
