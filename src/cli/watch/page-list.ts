@@ -64,7 +64,7 @@ const line = (s: PortSpace, at: Columns, under: boolean, state: WatchState, pain
   const name = fitEnd(safe(nameOf(s)), at.name);
   const left = pad(shortTimeLeft(s), at.forecast);
   const cells = [
-    ...(at.namespace > 0 ? [pad(safe(s.namespace), at.namespace)] : []),
+    ...(at.namespace > 0 ? [fitEnd(safe(s.namespace), at.namespace)] : []),
     under ? paint('bold', name) : name,
     ...(at.bar > 0 ? [paintedGauge(s, at.bar, paint)] : []),
     pad(formatPercent(s.usedRatio), PERCENT, 'right'),

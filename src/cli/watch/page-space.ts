@@ -71,11 +71,11 @@ const strips = (s: PortSpace, map: PortMap, columns: number, paint: Paint): stri
   ];
 };
 
-/** The head of the page, which stays while the rest scrolls. */
-export const spaceHead = (s: PortSpace, paint: Paint, columns: number): string[] => {
+/** The head of the page, which stays while the rest scrolls. Its namespace is named where there are several. */
+export const spaceHead = (s: PortSpace, seen: Seen, paint: Paint, columns: number): string[] => {
   const name = `${badge(urgency(s) ?? 'ok', paint)} ${paint('bold', safe(nameOf(s)))}`;
-  const kind = paint('dim', kinds[s.kind]);
-  return [columnsOf(name) + columnsOf(kind) < columns ? ends(name, kind, columns) : name];
+  const about = paint('dim', seen.diagnosis.namespaces.length > 1 ? `in ${safe(s.namespace)}` : kinds[s.kind]);
+  return [columnsOf(name) + columnsOf(about) < columns ? ends(name, about, columns) : name];
 };
 
 /** What does not move between two looks: states, ports, owners, findings, remedies. */

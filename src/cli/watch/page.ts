@@ -81,7 +81,7 @@ export const picture = (watched: WatchState, frame: Frame, paint: Paint): Pictur
   const head: string[] = [];
   if (seen !== null) {
     // The verdict stays whatever the size; the rest of the head and the keys need room beside the list.
-    head.push(...(space === undefined ? verdictLines(seen, rows < 12 ? 1 : 2, columns, paint) : spaceHead(space, paint, columns)));
+    head.push(...(space === undefined ? verdictLines(seen, rows < 12 ? 1 : 2, columns, paint) : spaceHead(space, seen, paint, columns)));
     if (rows >= 5) head.push(factLine(state, seen, interval, now, columns, paint));
     if (rows >= 12 && head.length < HEAD) head.push('');
   }

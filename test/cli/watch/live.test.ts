@@ -230,6 +230,17 @@ describe.concurrent('plimsoll watch in a terminal', { timeout: 120_000 }, () => 
     pane.close();
   });
 
+  kernelTest('names the namespace where there are several', async () => {
+    const ns = held();
+    const pane = await watching({ args: '--netns all', columns: 130, rows: 40 });
+    await pane.type(`/${ns.name} :81`);
+    const list = await pane.shows(new RegExp(`▸ \\S*${ns.name.slice(-8)} +${A} → ${A}:81`));
+    expect(list).toContain('NAMESPACE');
+    await pane.press('Enter', 'Enter');
+    await pane.shows(`in ${ns.name}`);
+    pane.close();
+  });
+
   kernelTest('shows hostile process names harmlessly, and wide ones in their columns', async () => {
     const ns = namespace({ range: [40000, 40099], addresses: [A] });
     ns.run(() => listen(A, 80));
