@@ -32,7 +32,7 @@ export const measureLoad = (
 ): GroupLoad => {
   const { state, localPort, expires, silent, acked } = groups.table;
   const rows = members.reduce((sum, g) => sum + g.end - g.start, 0);
-  const waits = new Float64Array(rows);
+  const waits = new Float32Array(rows);
   let waiting = 0;
   if (ages.length < rows) ages = new Float64Array(2 * rows);
   let aged = 0;

@@ -152,7 +152,8 @@ export class SocketTable {
   reserve(rows: number): void {
     const wanted = this.count + rows;
     if (wanted <= this.state.length) return;
-    const n = Math.max(wanted, this.state.length * 2);
+    // A quarter more: the columns of a hundred thousand sockets are megabytes.
+    const n = Math.max(wanted, Math.ceil(this.state.length * 1.25));
     const bigger = <T extends Uint8Array | Uint16Array | Uint32Array>(column: T, empty: T): T => {
       empty.set(column);
       return empty;
