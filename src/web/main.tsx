@@ -7,12 +7,16 @@ import './look/base.css';
 import './look/mark.css';
 import './look/overview.css';
 import './look/pages.css';
-import { start } from './live/store.ts';
+import { beginAnew, start } from './live/store.ts';
 import { takeTokenFromAddress } from './live/token.ts';
 import { followAddress } from './route.ts';
 
 startTheme();
 takeTokenFromAddress();
+// The address of an agent that was started anew, put into the same tab.
+addEventListener('hashchange', () => {
+  if (takeTokenFromAddress()) beginAnew();
+});
 followAddress();
 start();
 render(<App />, document.getElementById('app')!);

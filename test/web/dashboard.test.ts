@@ -416,6 +416,12 @@ describe('when the agent goes away', () => {
     await stranger.page.goto(`${agent.origin}/#token=wrong`);
     await stranger.page.getByRole('heading', { name: 'That token is not the agent’s' }).waitFor({ timeout: PATIENCE });
     expect(await seriousProblems(stranger.page)).toEqual([]);
+    // On this host one may read without; the page says so by offering it.
+    await stranger.page.getByRole('button', { name: 'Go on without a token' }).click();
+    await stranger.page.locator('#verdict').waitFor({ timeout: PATIENCE });
+    // The address of an agent, put into the same tab.
+    await stranger.page.evaluate("location.hash = '#token=wrong-again'");
+    await stranger.page.getByRole('heading', { name: 'That token is not the agent’s' }).waitFor({ timeout: PATIENCE });
     await stranger.page.getByRole('textbox', { name: 'Token' }).fill(token);
     await stranger.page.getByRole('button', { name: 'Open' }).click();
     await stranger.page.locator('#verdict').waitFor({ timeout: PATIENCE });

@@ -1,7 +1,7 @@
 /** Shown where the agent answers nobody without a token, or this one was wrong. */
 import { useSignal } from '@preact/signals';
-import { giveToken } from '../live/store.ts';
-import { token } from '../live/token.ts';
+import { beginAnew } from '../live/store.ts';
+import { forgetToken, keepToken, token } from '../live/token.ts';
 import { Mark } from '../look/mark.tsx';
 
 export const TokenPage = () => {
@@ -14,13 +14,16 @@ export const TokenPage = () => {
       <p>
         <code>plimsoll serve</code> prints an address with the token in it when it starts: open that one, or put the token here. It stays in
         this tab.
+        {refused ? ' An agent that was started anew has another one, unless it was given a token file.' : ''}
       </p>
       <form
         class="row"
         onSubmit={(e) => {
           e.preventDefault();
           const given = value.value.trim().replace(/^.*#token=/, '');
-          if (given !== '') giveToken(given);
+          if (given === '') return;
+          keepToken(given);
+          beginAnew();
         }}
       >
         <label class="field">
@@ -40,6 +43,18 @@ export const TokenPage = () => {
           Open
         </button>
       </form>
+      {refused && (
+        <button
+          type="button"
+          class="button"
+          onClick={() => {
+            forgetToken();
+            beginAnew();
+          }}
+        >
+          Go on without a token
+        </button>
+      )}
     </section>
   );
 };

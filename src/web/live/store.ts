@@ -4,7 +4,6 @@ import type { BalancerEvent, FindingLife, SampleEvent, Session } from '../../wir
 import type { ReportDocument } from '../../wire/report.ts';
 import { api } from './api.ts';
 import { follow } from './stream.ts';
-import { keepToken } from './token.ts';
 
 export const session = signal<Session | null>(null);
 /** The newest look. */
@@ -160,9 +159,8 @@ export const start = (): void => {
   );
 };
 
-/** Tries again with `token`. */
-export const giveToken = (token: string): void => {
-  keepToken(token);
+/** Tries again with the token that is kept now, or without one. */
+export const beginAnew = (): void => {
   session.value = null;
   tokens.value++;
 };

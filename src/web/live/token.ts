@@ -4,12 +4,24 @@
  */
 const KEY = 'plimsoll.token';
 
-/** Takes the token out of the address, where there is one. */
-export const takeTokenFromAddress = (): void => {
-  const match = /^#token=([^&]*)/.exec(location.hash);
-  if (match === null) return;
+/** Takes the token out of the address, where there is one; whether there was. */
+export const takeTokenFromAddress = (): boolean => {
+  const given = /^#token=([^&]*)/.exec(location.hash)?.[1];
+  if (given === undefined) return false;
   history.replaceState(null, '', `${location.pathname}${location.search}#/`);
-  if (match[1] !== '') keepToken(decodeURIComponent(match[1]!));
+  // Only what a token is made of: anything else would make every request fail with words about headers.
+  if (/^[\w.~+/=-]+$/.test(given)) keepToken(given);
+  return true;
+};
+
+/** Goes on as somebody without one. */
+export const forgetToken = (): void => {
+  inMemory = null;
+  try {
+    sessionStorage.removeItem(KEY);
+  } catch {
+    // It was in memory only.
+  }
 };
 
 export const keepToken = (token: string): void => {
