@@ -152,10 +152,10 @@ export class Analysis {
     const uses = [...tracker.spaces.all()].sort((x, y) => y.peakHeld - x.peakHeld || y.tried - x.tried || x.index - y.index);
     const plotted: PortsOverTime[] = [];
     const add = (space: string, series: Series): void => {
-      const points = tracker.timeline.points(series, Math.max(this.last, 0));
+      const points = tracker.held.timeline.points(series, Math.max(this.last, 0));
       plotted.push({ space, start: points.start - start, step: points.step, held: points.values });
     };
-    if (tracker.segments > 0) add('all', tracker.total);
+    if (tracker.segments > 0) add('all', tracker.held.total);
     for (const use of uses.slice(0, 8)) if (use.series !== null) add(words.space(use), use.series);
     return {
       files: streams.map((s, i) => ({
@@ -200,7 +200,7 @@ export class Analysis {
         retried: tracker.retried,
         put_down_to_loss: explanation.putDownToLoss,
         reused: tracker.reused,
-        translated: tracker.translated,
+        translated: tracker.pairs.translated,
       },
       connections: tracker.answered + tracker.midstream,
       midstream: tracker.midstream,

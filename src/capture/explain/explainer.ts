@@ -81,7 +81,7 @@ export class Explainer implements TrackerSink {
       attempt.startedAt >= use.firstTranslation &&
       attempt.behind === null &&
       // The outer capture may have ended.
-      this.tracker.now - attempt.startedAt < 600
+      this.tracker.held.now - attempt.startedAt < 600
     );
   }
 

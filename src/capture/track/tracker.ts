@@ -2,7 +2,8 @@
  * One state machine, and so one long file: the rules for a segment in each state of a connection are here and nowhere else.
  *
  * Follows every 4-tuple through its incarnations. One call per segment; what is ordinary stays in typed arrays, what is not
- * becomes an `Attempt` handed to the sink when it is over. States and columns are in `incarnations.ts`.
+ * becomes an `Attempt` handed to the sink when it is over. States and columns are in `incarnations.ts`; what follows from them is
+ * in `attempts.ts` (handshakes packet by packet), `held-ports.ts` (what counts for a port) and `nat-pairs.ts` (one SYN seen twice).
  *
  *   SYN ─▶ SYN_SENT ─▶ ANSWERED ─▶ OPEN ─▶ HALF_CLOSED ─▶ CLOSED ─(60 s)▶ port free ─(60 s)▶ forgotten
  *             │ RST        └──────────┴──── RST ─▶ RESET
@@ -10,13 +11,15 @@
  *             └─(130 s)▶ ABANDONED
  */
 import { ACK, FIN, RST, type Segment, SYN } from '../decode/segment.ts';
-import { type Attempt, logPacket, type Outcome } from './attempt.ts';
-import { heldState, previousOf } from './earlier.ts';
+import type { Attempt, Outcome } from './attempt.ts';
+import { Attempts } from './attempts.ts';
+import { heldState } from './earlier.ts';
+import { HeldPorts } from './held-ports.ts';
 import * as R from './incarnations.ts';
 import { Incarnations } from './incarnations.ts';
+import { NatPairs } from './nat-pairs.ts';
 import type { PortUse } from './port-use.ts';
 import { Spaces } from './spaces.ts';
-import { type Series, Timeline } from './timeline.ts';
 import { TupleTable } from './tuple-table.ts';
 
 /** Linux's TIME_WAIT (include/net/tcp.h), in seconds. */
@@ -27,8 +30,6 @@ export const remembered = 120;
 export const longestAttempt = 130;
 /** The same segment again within this is the capture's doing (two interfaces, a bridge), not a retry. */
 const duplicateWithin = 0.001;
-/** The two sides of a NAT see one SYN within this, clocks of two capturing hosts included. */
-const pairWithin = 5;
 
 export interface TrackerSink {
   /** A handshake worth telling about has ended. */
@@ -41,9 +42,8 @@ export class Tracker {
   readonly segment: Segment;
   readonly incarnations: Incarnations;
   readonly spaces: Spaces;
-  readonly timeline = new Timeline();
-  /** Seconds since the epoch of the capture, never going back. */
-  now = Number.NEGATIVE_INFINITY;
+  readonly held: HeldPorts;
+  readonly pairs: NatPairs;
 
   /** Packets by flag, as tshark counts them. */
   syns = 0;
@@ -67,8 +67,6 @@ export class Tracker {
   reused = 0;
   /** Connections whose beginning is not in the capture. */
   midstream = 0;
-  /** Handshakes seen on both sides of a NAT. */
-  translated = 0;
   /** For the estimate of ordinary loss: segments that carried something, and those seen again. */
   carrying = 0;
   repeated = 0;
@@ -76,36 +74,30 @@ export class Tracker {
   private readonly sink: TrackerSink;
   private readonly v4: TupleTable;
   private readonly v6: TupleTable;
-  /**
-   * The last SYNs (row, generation, sequence number) by destination and initial sequence number, which a NAT leaves as they are. A slot is
-   * overwritten by the next SYN that lands in it: the two sides of a translation are milliseconds apart.
-   */
-  private readonly pairs = new Int32Array(3 << 14);
-  private readonly attempts = new Map<number, Attempt>();
+  private readonly attempts: Attempts;
   private nextDue = Number.POSITIVE_INFINITY;
-  /** Ports held over time, of all spaces together. */
-  readonly total: Series;
-  private heldInAll = 0;
-  peakHeld = 0;
 
   /** `capacity`: connections there is room for before anything has to grow, a power of two. */
   constructor(segment: Segment, sink: TrackerSink, seed: number, capacity: number) {
     this.incarnations = new Incarnations(capacity);
     this.segment = segment;
     this.sink = sink;
-    this.total = this.timeline.add()!;
     this.v4 = new TupleTable(seed, capacity);
     this.v6 = new TupleTable(seed);
     this.spaces = new Spaces(seed);
+    this.held = new HeldPorts(segment, this.incarnations, this.spaces);
+    this.pairs = new NatPairs(segment, this.incarnations, this.spaces);
+    this.attempts = new Attempts(segment, this.incarnations, this.spaces, (attempt) => sink.attempt(attempt));
   }
 
   /** Takes in `segment`. */
   take(): void {
     this.segments++;
     const { source, destination, sourcePort, destinationPort, flags, family } = this.segment;
-    if (this.segment.time > this.now) {
-      this.now = this.segment.time;
-      if (this.now >= this.nextDue) this.advance(this.now);
+    const { held } = this;
+    if (this.segment.time > held.now) {
+      held.now = this.segment.time;
+      if (held.now >= this.nextDue) this.advance(held.now);
     }
     const side = source < destination || (source === destination && sourcePort <= destinationPort) ? 0 : 1;
     const a = side === 0 ? source : destination;
@@ -168,7 +160,7 @@ export class Tracker {
       if (state === R.SYN_SENT || state === R.REFUSED || state === R.ABANDONED) {
         const earlier = ints[i + R.PREVIOUS]!;
         const generation = ints[i + R.PREVIOUS_GENERATION]!;
-        this.release(row);
+        this.held.release(row);
         if (this.incarnations.alive(earlier, generation)) {
           ints[i + R.PREVIOUS] = -1;
           this.forget(row);
@@ -178,7 +170,7 @@ export class Tracker {
     }
     this.tried++;
     // From here on the new incarnation counts for the port.
-    if (previous >= 0) this.uncount(previous, R.COUNTED);
+    if (previous >= 0) this.held.uncount(previous, R.COUNTED);
     const fresh = this.begin(side, a, b, ports, R.SYN_SENT, side);
     const i = fresh * R.intStride;
     const { seq, hasTimestamp, timestamp } = this.segment;
@@ -199,7 +191,8 @@ export class Tracker {
       now.ints[i + R.PREVIOUS_GENERATION] = now.generation(previous);
       this.noteReuse(previous, side, use);
     }
-    this.pair(fresh, use);
+    const moved = this.pairs.meet(fresh, use);
+    if (moved >= 0) this.giveUp(moved, 'moved');
   }
 
   /** Whether the SYN at hand is one that this row already knows: a retry, or the same packet twice. */
@@ -260,11 +253,11 @@ export class Tracker {
       this.repeated++;
       return true;
     }
-    const watched = attempt ?? this.watch(row);
+    const watched = attempt ?? this.attempts.watch(row);
     if (!watched.heard) watched.silent++;
     watched.heard = false;
     watched.syns++;
-    this.log(watched, 'client');
+    this.attempts.log(watched, 'client');
     return true;
   }
 
@@ -281,50 +274,6 @@ export class Tracker {
       use.early++;
       if (interval < use.shortestEarly) use.shortestEarly = interval;
     }
-  }
-
-  /**
-   * Looks for this SYN elsewhere, by destination and initial sequence number. From another source: the other side of a NAT. From
-   * another port of the same: a NAT that gave the retry a new port, which ends the handshake on the old one.
-   */
-  private pair(row: number, use: PortUse): void {
-    const { ints, doubles } = this.incarnations;
-    const i = row * R.intStride;
-    ints[i + R.PAIR] = -1;
-    const seq = ints[i + R.SYN_SEQ]!;
-    const slot = ((Math.imul(seq ^ use.destinationPort, 0x9e3779b1) ^ Math.imul(use.destinationAddress, 0x85ebca6b)) >>> 18) * 3;
-    const { pairs } = this;
-    const same = pairs[slot + 2] === seq;
-    const other = pairs[slot]!;
-    const generation = pairs[slot + 1]!;
-    pairs[slot] = row;
-    pairs[slot + 1] = this.incarnations.generation(row);
-    pairs[slot + 2] = seq;
-    const o = other * R.intStride;
-    if (!same || other === row || !this.incarnations.alive(other, generation) || ints[o + R.SYN_SEQ] !== seq || ints[o + R.PAIR] !== -1)
-      return;
-    const theirs = this.spaces.at(ints[o + R.USE]!);
-    if (theirs.destination !== use.destination) return;
-    if (Math.abs(this.segment.time - doubles[other * R.doubleStride + R.LAST_SYN_TIME]!) >= pairWithin) return;
-    if (theirs === use) {
-      if ((ints[o + R.STATE]! & R.STATE_MASK) !== R.SYN_SENT) return;
-      this.conclude(other, 'moved', this.segment.time);
-      ints[o + R.STATE] = (ints[o + R.STATE]! & ~R.STATE_MASK) | R.ABANDONED;
-      this.release(other);
-      this.queueForgetting(other);
-      return;
-    }
-    if (ints[o + R.SYN_STAMP] !== ints[i + R.SYN_STAMP] && ints[o + R.SYNS]! <= 1) return;
-    ints[o + R.PAIR] = row;
-    ints[o + R.PAIR_GENERATION] = this.incarnations.generation(row);
-    ints[o + R.STATE]! |= R.INNER;
-    ints[i + R.PAIR] = other;
-    ints[i + R.PAIR_GENERATION] = generation;
-    this.translated++;
-    theirs.translated++;
-    theirs.translatedTo = use;
-    theirs.lastTranslation = this.segment.time;
-    if (this.segment.time < theirs.firstTranslation) theirs.firstTranslation = this.segment.time;
   }
 
   // --- SYN-ACK ---
@@ -358,11 +307,11 @@ export class Tracker {
       }
       if (state === R.SYN_SENT) {
         const attempt = this.attempts.get(row);
-        if (attempt !== undefined) this.log(attempt, 'server');
+        if (attempt !== undefined) this.attempts.log(attempt, 'server');
         return;
       }
       if (state < R.CLOSED) return;
-      this.uncount(row, R.COUNTED);
+      this.held.uncount(row, R.COUNTED);
     }
     // The SYN is not in the capture.
     const fresh = this.begin(client, a, b, ports, R.ANSWERED, side);
@@ -401,13 +350,13 @@ export class Tracker {
       use.timeWaitAccepted++;
       if (this.sink.wantsAccepted(use)) {
         use.examples++;
-        this.watch(row);
+        this.attempts.watch(row);
       }
     }
     const attempt = (ints[i + R.STATE]! & R.WATCHED) === 0 ? undefined : this.attempts.get(row);
     if (attempt !== undefined) {
-      this.log(attempt, 'server');
-      this.end(row, attempt, 'answered', this.segment.time);
+      this.attempts.log(attempt, 'server');
+      this.attempts.end(row, attempt, 'answered', this.segment.time);
     }
     if (kept) this.forget(previous);
     ints[i + R.PREVIOUS] = -1;
@@ -457,7 +406,7 @@ export class Tracker {
       ) {
         ints[i + R.STATE] = (word & ~R.STATE_MASK) | R.OPEN;
         this.incarnations.unqueue(row);
-        this.count(row);
+        this.held.count(row);
         this.touch(row, side);
       }
       return;
@@ -468,7 +417,7 @@ export class Tracker {
       doubles[d + R.CLOSING_TIME] = this.segment.time;
       ints[i + R.STATE] = (ints[i + R.STATE]! & ~(R.STATE_MASK | R.RESET_BY_B)) | R.RESET | (side === 1 ? R.RESET_BY_B : 0);
       this.closing(row);
-      this.release(row);
+      this.held.release(row);
       this.queueForgetting(row);
       return;
     }
@@ -520,7 +469,7 @@ export class Tracker {
     if (flags & RST) {
       // RFC 9293 3.10.7.3: without an acknowledgement of this very SYN the client does not believe it.
       if ((flags & ACK) !== 0 && ack === expected) this.refuse(row);
-      else if (ints[i + R.STATE]! & R.WATCHED) this.log(this.attempts.get(row)!, 'server');
+      else if (ints[i + R.STATE]! & R.WATCHED) this.attempts.log(this.attempts.get(row)!, 'server');
       return;
     }
     if ((flags & ACK) === 0) return;
@@ -530,11 +479,11 @@ export class Tracker {
       this.inState(row, side);
       return;
     }
-    const attempt = this.attempts.get(row) ?? this.watch(row);
+    const attempt = this.attempts.get(row) ?? this.attempts.watch(row);
     attempt.oldAcks++;
     attempt.oldAck = ack;
     attempt.heard = true;
-    this.log(attempt, 'server');
+    this.attempts.log(attempt, 'server');
   }
 
   /** The client's segment, no SYN, while its SYN is under way. */
@@ -546,14 +495,11 @@ export class Tracker {
     if (flags & RST) {
       if (attempt !== undefined && attempt.oldAcks > 0 && seq === attempt.oldAck) {
         attempt.clientReset = true;
-        this.log(attempt, 'client');
+        this.attempts.log(attempt, 'client');
         return;
       }
       if (seq === ((ints[i + R.SYN_SEQ]! + 1) | 0) || seq === ints[i + R.SYN_SEQ]) {
-        this.conclude(row, 'aborted', this.segment.time);
-        ints[i + R.STATE] = (ints[i + R.STATE]! & ~R.STATE_MASK) | R.ABANDONED;
-        this.release(row);
-        this.queueForgetting(row);
+        this.giveUp(row, 'aborted');
       }
       return;
     }
@@ -576,11 +522,21 @@ export class Tracker {
     const ports = ints[i + R.PORTS]!;
     const table = (ints[i + R.STATE]! & R.FAMILY_6) === 0 ? this.v4 : this.v6;
     ints[i + R.PREVIOUS] = -1;
-    this.release(row);
+    this.held.release(row);
     this.forget(row);
     table.set(a, b, ports, previous);
-    this.count(previous);
+    this.held.count(previous);
     this.inState(previous, side);
+  }
+
+  /** The client tries no longer: not on these four numbers, at any rate. */
+  private giveUp(row: number, outcome: 'aborted' | 'moved'): void {
+    this.conclude(row, outcome, this.segment.time);
+    const { ints } = this.incarnations;
+    const i = row * R.intStride;
+    ints[i + R.STATE] = (ints[i + R.STATE]! & ~R.STATE_MASK) | R.ABANDONED;
+    this.held.release(row);
+    this.queueForgetting(row);
   }
 
   private refuse(row: number): void {
@@ -595,13 +551,13 @@ export class Tracker {
     const kept = this.incarnations.alive(previous, ints[i + R.PREVIOUS_GENERATION]!);
     // A port scan makes tens of thousands of these; only where something was accepted, or held, can one be more than a closed port.
     if (kept || ints[i + R.STATE]! & R.WATCHED || use.destination.accepted > 0) {
-      const attempt = this.attempts.get(row) ?? this.watch(row);
+      const attempt = this.attempts.get(row) ?? this.attempts.watch(row);
       attempt.heard = true;
-      this.log(attempt, 'server');
-      this.end(row, attempt, 'reset', this.segment.time);
+      this.attempts.log(attempt, 'server');
+      this.attempts.end(row, attempt, 'reset', this.segment.time);
     }
     ints[i + R.STATE] = (ints[i + R.STATE]! & ~R.STATE_MASK) | R.REFUSED;
-    this.release(row);
+    this.held.release(row);
     this.queueForgetting(row);
   }
 
@@ -634,61 +590,10 @@ export class Tracker {
       this.reused++;
     }
     (family === 4 ? this.v4 : this.v6).set(a, b, ports, row);
-    this.count(row);
+    this.held.count(row);
     this.incarnations.enqueue(R.ABANDONING, row, this.segment.time);
     this.nextDue = Math.min(this.nextDue, this.segment.time + longestAttempt);
     return row;
-  }
-
-  /** Counts the port of `row` as open, held and used. */
-  private count(row: number): void {
-    const { ints } = this.incarnations;
-    const i = row * R.intStride;
-    const word = ints[i + R.STATE]!;
-    const use = this.spaces.at(ints[i + R.USE]!);
-    if ((word & R.COUNTED_OPEN) === 0) use.take();
-    if ((word & R.COUNTED_MINUTE) === 0) use.inMinute++;
-    if ((word & R.COUNTED_TWO_MINUTES) === 0) use.inTwoMinutes++;
-    ints[i + R.STATE] = word | R.COUNTED;
-    if (word & R.COUNTED_HELD) return;
-    use.hold(this.segment.time);
-    this.heldInAll++;
-    if (this.heldInAll > this.peakHeld) this.peakHeld = this.heldInAll;
-    this.plot(use);
-  }
-
-  private plot(use: PortUse): void {
-    this.timeline.record(this.total, this.now, this.heldInAll);
-    // Spaces of a few ports make no curve worth drawing.
-    if (use.series === null) {
-      if (use.held !== 32) return;
-      use.series = this.timeline.add();
-      if (use.series === null) return;
-    }
-    this.timeline.record(use.series, this.now, use.held);
-  }
-
-  /** The port of `row` is no longer counted as `what`. */
-  private uncount(row: number, what: number): void {
-    const { ints } = this.incarnations;
-    const i = row * R.intStride;
-    const word = ints[i + R.STATE]!;
-    const less = word & what;
-    if (less === 0) return;
-    ints[i + R.STATE] = word & ~what;
-    const use = this.spaces.at(ints[i + R.USE]!);
-    if (less & R.COUNTED_OPEN) use.open--;
-    if (less & R.COUNTED_MINUTE) use.inMinute--;
-    if (less & R.COUNTED_TWO_MINUTES) use.inTwoMinutes--;
-    if ((less & R.COUNTED_HELD) === 0) return;
-    use.held--;
-    this.heldInAll--;
-    this.plot(use);
-  }
-
-  /** The port of `row` is no longer held. */
-  private release(row: number): void {
-    this.uncount(row, R.COUNTED_OPEN | R.COUNTED_HELD);
   }
 
   /** A connection ended: note whether its client sent anything over it. */
@@ -718,7 +623,7 @@ export class Tracker {
     const { ints } = this.incarnations;
     const i = row * R.intStride;
     const word = ints[i + R.STATE]!;
-    this.uncount(row, R.COUNTED);
+    this.held.uncount(row, R.COUNTED);
     const table = (word & R.FAMILY_6) === 0 ? this.v4 : this.v6;
     if (table.get(ints[i + R.KEY_A]!, ints[i + R.KEY_B]!, ints[i + R.PORTS]!) === row)
       table.delete(ints[i + R.KEY_A]!, ints[i + R.KEY_B]!, ints[i + R.PORTS]!);
@@ -735,7 +640,7 @@ export class Tracker {
     const { incarnations } = this;
     for (let since = incarnations.since(R.RELEASING); since + timeWait <= now; since = incarnations.since(R.RELEASING)) {
       const row = incarnations.first(R.RELEASING);
-      this.uncount(row, R.COUNTED_OPEN | R.COUNTED_HELD | R.COUNTED_MINUTE);
+      this.held.uncount(row, R.COUNTED_OPEN | R.COUNTED_HELD | R.COUNTED_MINUTE);
       incarnations.enqueue(R.FORGETTING, row, since);
     }
     while (incarnations.since(R.FORGETTING) + remembered <= now) this.forget(incarnations.first(R.FORGETTING));
@@ -772,46 +677,6 @@ export class Tracker {
 
   // --- attempts ---
 
-  /** Follows the handshake of `row` packet by packet from here on. */
-  private watch(row: number): Attempt {
-    const { ints, doubles } = this.incarnations;
-    const i = row * R.intStride;
-    const d = row * R.doubleStride;
-    const word = ints[i + R.STATE]!;
-    const client = (word & R.CLIENT_B) === 0 ? 0 : 1;
-    const previous = ints[i + R.PREVIOUS]!;
-    const kept = this.incarnations.alive(previous, ints[i + R.PREVIOUS_GENERATION]!);
-    const startedAt = doubles[d + R.SYN_TIME]!;
-    const attempt: Attempt = {
-      use: this.spaces.at(ints[i + R.USE]!),
-      clientPort: client === 0 ? ints[i + R.PORTS]! >>> 16 : ints[i + R.PORTS]! & 0xffff,
-      isn: ints[i + R.SYN_SEQ]!,
-      stamp: (word & (R.STAMPED << client)) === 0 ? null : ints[i + R.SYN_STAMP]!,
-      previous: kept ? previousOf(this.incarnations, previous, client) : null,
-      startedAt,
-      packets: [{ ref: doubles[d + R.SYN_REF]!, time: startedAt, from: 'client', flags: SYN, seq: ints[i + R.SYN_SEQ]!, ack: 0 }],
-      omitted: 0,
-      syns: 1,
-      silent: 0,
-      oldAcks: 0,
-      oldAck: 0,
-      clientReset: false,
-      heard: false,
-      outcome: 'pending',
-      endedAt: startedAt,
-      translated: null,
-      behind: null,
-    };
-    ints[i + R.STATE] = word | R.WATCHED;
-    this.attempts.set(row, attempt);
-    return attempt;
-  }
-
-  private log(attempt: Attempt, from: 'client' | 'server'): void {
-    const { flags, seq, ack } = this.segment;
-    logPacket(attempt, { ref: this.segment.ref, time: this.segment.time, from, flags, seq, ack });
-  }
-
   /** Ends a handshake that was not answered, followed or not. */
   private conclude(row: number, outcome: Outcome, time: number): void {
     const use = this.spaces.at(this.incarnations.ints[row * R.intStride + R.USE]!);
@@ -822,28 +687,8 @@ export class Tracker {
     else if (outcome === 'pending') this.pending++;
     else if (outcome === 'aborted') this.aborted++;
     const attempt = this.attempts.get(row);
-    if (attempt !== undefined) this.end(row, attempt, outcome, time);
-    else if (outcome === 'ignored') this.end(row, this.watch(row), outcome, time);
-  }
-
-  private end(row: number, attempt: Attempt, outcome: Outcome, time: number): void {
-    const { ints, doubles } = this.incarnations;
-    const i = row * R.intStride;
-    if (outcome === 'ignored' && !attempt.heard) attempt.silent++;
-    attempt.outcome = outcome;
-    attempt.endedAt = time;
-    attempt.use.silent += attempt.silent;
-    const pair = ints[i + R.PAIR]!;
-    if (this.incarnations.alive(pair, ints[i + R.PAIR_GENERATION]!)) {
-      const p = pair * R.intStride;
-      const use = this.spaces.at(ints[p + R.USE]!);
-      const port = (ints[p + R.STATE]! & R.CLIENT_B) === 0 ? ints[p + R.PORTS]! >>> 16 : ints[p + R.PORTS]! & 0xffff;
-      if (ints[i + R.STATE]! & R.INNER) attempt.translated = { use, port, at: doubles[pair * R.doubleStride + R.SYN_TIME]! };
-      else attempt.behind = { use, port };
-    }
-    this.attempts.delete(row);
-    ints[i + R.STATE]! &= ~R.WATCHED;
-    this.sink.attempt(attempt);
+    if (attempt !== undefined) this.attempts.end(row, attempt, outcome, time);
+    else if (outcome === 'ignored') this.attempts.end(row, this.attempts.watch(row), outcome, time);
   }
 
   /** The capture is over: what is still under way ends as it stands. */
@@ -852,11 +697,11 @@ export class Tracker {
     for (let row = 0; row < used; row++) {
       const { ints, doubles } = this.incarnations;
       if ((ints[row * R.intStride + R.STATE]! & R.STATE_MASK) !== R.SYN_SENT) continue;
-      const waited = this.now - doubles[row * R.doubleStride + R.LAST_SYN_TIME]!;
+      const waited = this.held.now - doubles[row * R.doubleStride + R.LAST_SYN_TIME]!;
       // No client retries before a second: what was just sent may still be answered.
       const attempt = this.attempts.get(row);
       if (attempt !== undefined && waited < 1) attempt.heard = true;
-      this.conclude(row, (attempt?.syns ?? 1) === 1 && waited < 1 ? 'pending' : 'ignored', this.now);
+      this.conclude(row, (attempt?.syns ?? 1) === 1 && waited < 1 ? 'pending' : 'ignored', this.held.now);
     }
   }
 }
