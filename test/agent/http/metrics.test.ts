@@ -1,5 +1,6 @@
 /** /metrics as Prometheus reads it: held against promtool, against the report, and against names that try to break out of their labels. */
 import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { exposition } from '../../../src/agent/http/exposition.ts';
@@ -58,6 +59,23 @@ kernelTest('no label is a port, a pid or a process, and no source port is in any
     expect(names).not.toContain(forbidden);
   for (const { labels } of lines(text)) for (const value of Object.values(labels)) expect(value).not.toMatch(/:40\d\d\d\b/);
   expect(text).not.toContain(process.title);
+});
+
+kernelTest('docs/reference/metrics.md lists exactly what is exposed, with its type and its labels', async () => {
+  const text = await metrics();
+  const page = readFileSync(new URL('../../../docs/reference/metrics.md', import.meta.url), 'utf8');
+  const told = new Map([...page.matchAll(/^\| `(\w+)` \| (\w+) \| ([^|]*) \|/gm)].map((m) => [m[1]!, { type: m[2]!, labels: m[3]! }]));
+  const types = new Map([...text.matchAll(/^# TYPE (\w+) (\w+)$/gm)].map((m) => [m[1]!, m[2]!]));
+  expect([...types.keys()].sort()).toEqual([...told.keys()].sort());
+  for (const [name, type] of types) {
+    expect([name, told.get(name)!.type]).toEqual([name, type]);
+    const ofSpace = ['namespace', 'kind', 'source', 'destination', 'name'];
+    const said = [
+      ...(told.get(name)!.labels.includes('those of a port space') ? ofSpace : []),
+      ...[...told.get(name)!.labels.matchAll(/`(\w+)`/g)].map((m) => m[1]!),
+    ];
+    expect([name, Object.keys(lines(text).find((l) => l.name === name)!.labels).sort()]).toEqual([name, said.sort()]);
+  }
 });
 
 kernelTest('counters only ever grow', async () => {

@@ -1,4 +1,5 @@
 /** /openapi.json tells of every route, and every real answer is as it says; for a host that fills and a balancer that runs. */
+import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { routes } from '../../../src/agent/http/routes.ts';
 import { errorCodes } from '../../../src/core/errors.ts';
@@ -39,6 +40,14 @@ kernelTest('every route is in the document, and nothing else; each operation has
   );
   expect(new Set(ids).size).toBe(ids.length);
   expect(document.openapi).toBe('3.1.0');
+});
+
+test('docs/reference/api.md lists every route, and no other', () => {
+  const page = readFileSync(new URL('../../../docs/reference/api.md', import.meta.url), 'utf8');
+  const told = [...page.matchAll(/^\| `(GET|PATCH|POST) (\S+)` \|/gm)].map((m) => `${m[1]!.toLowerCase()} ${m[2]}`);
+  expect(told.sort()).toEqual(
+    [...routes.map((r) => `${r.method} ${r.path}`), 'get /api/v1/events', 'get /metrics', 'get /openapi.json'].sort(),
+  );
 });
 
 kernelTest('every parameter of a path is declared, every reference leads somewhere, errors are the catalogue’s', () => {

@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { loadAgentSettings } from '../../../src/cli/agent-configuration.ts';
 import { kernelTest, namespace, privileged } from '../../support/netns.ts';
 import { until } from '../../support/poll.ts';
 import { listen, openUntilFailure } from '../../support/sockets.ts';
@@ -231,6 +232,13 @@ kernelTest('every legend and every summary names labels that its metrics have', 
     for (const [, label] of block.matchAll(/\$labels\.(\w+)/g))
       expect([block.split('\n')[0], label, known.includes(label!)]).toEqual([block.split('\n')[0], label, true]);
   }
+});
+
+test('the examples are good: the alert rules load, the scrape configuration finds the shipped rules', async () => {
+  const examples = new URL('../../../examples/serve/', import.meta.url).pathname;
+  expect((await loadAgentSettings(join(examples, 'plimsoll.yaml'))).alerts.rules.map((r) => r.name)).toContain('database_filling');
+  const { status, stdout } = spawnSync('promtool', ['check', 'config', join(examples, 'prometheus.yml')], { encoding: 'utf8' });
+  expect([status, stdout]).toEqual([0, expect.stringContaining('rules found')]);
 });
 
 test('the dashboard’s panels do not overlap, and have ids of their own', () => {
