@@ -4,12 +4,12 @@ import type { Program } from '../program.ts';
 import type { Stage } from '../stage.ts';
 
 /** Starts HAProxy in `ns` with `sections` (frontend, backend, listen) under the usual globals; resolves when it listens on `port`. */
-export const startHaproxy = async (stage: Stage, ns: LabNamespace, port: number, sections: string, name = 'haproxy'): Promise<Program> => {
+export const startHaproxy = async (stage: Stage, ns: LabNamespace, port: number, sections: string, threads = 1): Promise<Program> => {
   const path = stage.file(
-    `${name}.cfg`,
+    'haproxy.cfg',
     `global
   log stdout format raw local0
-  nbthread 1
+  nbthread ${threads}
   maxconn 9000
   no strict-limits
 defaults
@@ -21,7 +21,7 @@ defaults
   timeout check 1s
 ${sections}`,
   );
-  const haproxy = stage.start(ns, name, 'haproxy', ['-db', '-f', path]);
+  const haproxy = stage.start(ns, 'haproxy', 'haproxy', ['-db', '-f', path]);
   await stage.listening(ns, port, haproxy);
   return haproxy;
 };
