@@ -69,7 +69,8 @@ const interleaved = async (contenders: readonly Contender[]): Promise<ReadonlyMa
 };
 
 const verdicts: string[][] = [['work', 'must', 'measured (low-high)', 'CPU ratio', 'aim', '']];
-const show = (title: string, results: ReadonlyMap<string, readonly Turn[]>, must: number, aim: string): void => {
+/** `judged`: the contender that does what wrk does; the others do more, and are shown for what it costs. */
+const show = (title: string, results: ReadonlyMap<string, readonly Turn[]>, judged: string, must: number, aim: string): void => {
   const base = results.get('wrk')!;
   const rows = [['generator', 'requests/s (low-high)', 'CPU-s/1000 (low-high)', 'rate/wrk', 'CPU/wrk']];
   for (const [name, turns] of results) {
@@ -84,7 +85,7 @@ const show = (title: string, results: ReadonlyMap<string, readonly Turn[]>, must
       ratio.median.toFixed(2),
       cost.toFixed(2),
     ]);
-    if (name === 'wrk') continue;
+    if (name !== judged) continue;
     const measured = `${ratio.median.toFixed(2)}x (${ratio.low.toFixed(2)}-${ratio.high.toFixed(2)})`;
     verdicts.push([`${title}: ${name}`, `>= ${must}x`, measured, `${cost.toFixed(2)}x`, aim, ratio.median >= must ? 'reached' : 'MISSED']);
   }
@@ -137,6 +138,7 @@ show(
     ['wrk', () => wrk(setting, [])],
     ['plimsoll', () => ours(setting, ['--connections', '100'])],
   ]),
+  'plimsoll',
   0.8,
   '',
 );
@@ -145,10 +147,12 @@ show(
   'A connection for each request, 100 at once',
   await interleaved([
     ['wrk', () => wrk(setting, ['-H', 'Connection: close'])],
-    ['plimsoll, server closes', () => ours(setting, [...perRequest, '--closer', 'server'])],
-    ['plimsoll, client closes', () => ours(setting, perRequest)],
-    ['plimsoll, ports chosen', () => ours(setting, [...perRequest, '--closer', 'server', '--ports', '10000-32000'])],
+    // wrk closes as soon as it has the answer.
+    ['client closes', () => ours(setting, perRequest)],
+    ['server closes', () => ours(setting, [...perRequest, '--closer', 'server'])],
+    ['ports chosen, client closes', () => ours(setting, [...perRequest, '--ports', '10000-32000'])],
   ]),
+  'client closes',
   0.65,
   '>= 0.8x',
 );

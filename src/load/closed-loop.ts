@@ -30,8 +30,7 @@ export class ClosedLoop implements Traffic {
     this.finish();
   }
 
-  available(connection: Connection): void {
-    const now = performance.now();
+  available(connection: Connection, now: number): void {
     if (this.finished || now >= this.end) return;
     this.engine.tally.scheduled++;
     this.engine.again(connection, now, now);

@@ -15,8 +15,8 @@ import { type Delta, Tally } from './tally.ts';
 export interface Traffic {
   /** Nothing more will be begun. */
   readonly finished: boolean;
-  /** A connection has answered and may be asked again. */
-  available(connection: Connection): void;
+  /** A connection has answered, at `now`, and may be asked again. */
+  available(connection: Connection, now: number): void;
   /** A connection that was available is gone. */
   lost(connection: Connection): void;
   /** A request is over and its connection with it. */
@@ -129,7 +129,7 @@ export class Engine implements ConnectionOwner {
     if (keepAlive && (requestsPerConnection === null || c.served < requestsPerConnection)) {
       c.state = 'idle';
       c.deadline = Number.POSITIVE_INFINITY;
-      this.traffic?.available(c);
+      this.traffic?.available(c, now);
     } else {
       this.finish(c, keepAlive, now);
       this.traffic?.over(null);
