@@ -122,7 +122,10 @@ export const agentApp = (options: AppOptions): Hono<Env> => {
   });
   app.use(async (c, next) => {
     const peer = options.peerOf(c.env.incoming);
-    access.admit(peer, { host: c.req.header('host'), origin: c.req.header('origin'), site: c.req.header('sec-fetch-site') });
+    // Following a link from another site to the dashboard is no request of that site: the page is the same for everybody.
+    const opens = c.req.method === 'GET' && c.req.header('sec-fetch-dest') === 'document' && assets.has(c.req.path);
+    const site = opens ? undefined : c.req.header('sec-fetch-site');
+    access.admit(peer, { host: c.req.header('host'), origin: c.req.header('origin'), site });
     const granted = access.grant(peer, c.req.header('authorization'));
     access.limit(peer, granted);
     if (Number(c.req.header('content-length') ?? 0) > LONGEST_BODY) throw new PlimsollError('http_too_large', { most: LONGEST_BODY });

@@ -72,6 +72,15 @@ test('a page of another origin gets nothing, the agent’s own page does', async
   expect(await from({ 'Sec-Fetch-Site': 'same-site' })).toBe(403);
 });
 
+test('a link on another site opens the dashboard, and nothing else', async () => {
+  const follow = async (path: string, dest: string) =>
+    (await ask(agent, path, { headers: { 'Sec-Fetch-Site': 'cross-site', 'Sec-Fetch-Mode': 'navigate', 'Sec-Fetch-Dest': dest } })).status;
+  expect(await follow('/', 'document')).toBe(200);
+  expect(await follow('/', 'iframe')).toBe(403);
+  expect(await follow('/api/v1/report', 'document')).toBe(403);
+  expect(await follow('/metrics', 'document')).toBe(403);
+});
+
 test('no answer allows another origin to read it, and preflights fail', async () => {
   const preflight = await ask(agent, '/api/v1/report', {
     method: 'OPTIONS',
