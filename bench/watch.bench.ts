@@ -1,6 +1,7 @@
 /**
  * What drawing costs `plimsoll watch`: CPU-seconds of the whole process, drawing in a real terminal (tmux) and printing a line for
- * each look into /dev/null, in interleaved rounds on one host. The difference is the drawing; the lines are the sampling.
+ * each look into /dev/null, side by side over the same seconds, so that whatever else the host does weighs on both. The difference
+ * is the drawing; the lines are the sampling.
  * `-- --seconds 20 --rounds 5` are the defaults.
  */
 import { execFileSync, spawn } from 'node:child_process';
@@ -48,14 +49,6 @@ const leaf = (pid: number): number | null => {
   return leaf(Number(children.split(' ')[0]));
 };
 
-const measure = async (pid: number): Promise<number> => {
-  await wait(WARM);
-  const before = cpuSeconds(pid);
-  const from = performance.now();
-  await wait(SECONDS);
-  return (cpuSeconds(pid) - before) / ((performance.now() - from) / 1000);
-};
-
 const [client, server] = linked({ range: [32768, 60999] });
 for (let i = 1; i <= 40; i++) server.addAddress(`10.77.0.${10 + i}/24`, 'eth0');
 const listener = server.run(() => listen('0.0.0.0', 80));
@@ -66,50 +59,35 @@ client.run(() => {
 const load = churn(client, '10.77.0.2', 80, listener, { rate: 200 });
 const leak = setInterval(() => client.run(() => open('10.77.0.50', 80)), 1000 / 15);
 
-let round = 0;
-/** A share of one core, drawing on a terminal of this size. */
-const drawing = async (columns: number, rows: number): Promise<number> => {
-  const socket = join(folder, `tmux-${round++}`);
+interface Watcher {
+  readonly pid: number;
+  stop(): void;
+}
+
+let terminals = 0;
+/** One that draws on a terminal of this size. */
+const drawing = async (columns: number, rows: number): Promise<Watcher> => {
+  const socket = join(folder, `tmux-${terminals++}`);
   const tmux = (...args: readonly string[]): string =>
     execFileSync('tmux', ['-N', '-S', socket, '-u', ...args], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
   const terminal = spawn('setpriv', ['--pdeathsig', 'KILL', 'tmux', '-S', socket, '-u', '-f', '/dev/null', '-D'], { stdio: 'ignore' });
-  try {
-    await untilReady(() => {
-      try {
-        return tmux(
-          'new-session',
-          '-d',
-          '-x',
-          String(columns),
-          '-y',
-          String(rows),
-          'ip',
-          'netns',
-          'exec',
-          client.name,
-          process.execPath,
-          command,
-          'watch',
-        );
-      } catch {
-        return null;
-      }
-    });
-    const pid = await untilReady(() => leaf(Number(tmux('display-message', '-p', '#{pane_pid}'))));
-    await untilReady(() => (tmux('capture-pane', '-p').includes('10.77.0.50:80') ? true : null));
-    return await measure(pid);
-  } finally {
-    terminal.kill('SIGKILL');
-  }
+  const inside = ['ip', 'netns', 'exec', client.name, process.execPath, command, 'watch'];
+  await untilReady(() => {
+    try {
+      return tmux('new-session', '-d', '-x', String(columns), '-y', String(rows), ...inside);
+    } catch {
+      return null;
+    }
+  });
+  const pid = await untilReady(() => leaf(Number(tmux('display-message', '-p', '#{pane_pid}'))));
+  await untilReady(() => (tmux('capture-pane', '-p').includes('10.77.0.50:80') ? true : null));
+  return { pid, stop: () => void terminal.kill('SIGKILL') };
 };
 
-const printing = async (): Promise<number> => {
+/** One that prints a line for each look. */
+const printing = (): Watcher => {
   const child = spawn('ip', ['netns', 'exec', client.name, process.execPath, command, 'watch'], { stdio: 'ignore' });
-  try {
-    return await measure(child.pid!);
-  } finally {
-    child.kill('SIGKILL');
-  }
+  return { pid: child.pid!, stop: () => void child.kill('SIGKILL') };
 };
 
 const sizes = [
@@ -118,9 +96,18 @@ const sizes = [
 ] as const;
 const lines: number[] = [];
 const drawn = sizes.map((): number[] => []);
-for (let i = 0; i < ROUNDS; i++) {
-  lines.push(await printing());
-  for (const [s, [columns, rows]] of sizes.entries()) drawn[s]!.push(await drawing(columns, rows));
+for (let round = 0; round < ROUNDS; round++) {
+  const watchers = [printing()];
+  for (const [columns, rows] of sizes) watchers.push(await drawing(columns, rows));
+  await wait(WARM);
+  const before = watchers.map((w) => cpuSeconds(w.pid));
+  const from = performance.now();
+  await wait(SECONDS);
+  const seconds = (performance.now() - from) / 1000;
+  const shares = watchers.map((w, i) => (cpuSeconds(w.pid) - before[i]!) / seconds);
+  for (const w of watchers) w.stop();
+  lines.push(shares[0]!);
+  for (const s of sizes.keys()) drawn[s]!.push(shares[s + 1]!);
 }
 load.stop();
 clearInterval(leak);
