@@ -1,6 +1,5 @@
 /** The agent's API as functions. Whatever goes wrong is an `ApiTrouble` with words for the user. */
 import {
-  type AlertsPage,
   type BalancersPage,
   type Changed,
   type FindingsPage,
@@ -92,7 +91,6 @@ export const api = {
   history: (space: string, from: number, to: number): Promise<HistoryDocument> =>
     ask(`history?${new URLSearchParams({ space, from: String(Math.floor(from)), to: String(Math.ceil(to)) })}`),
   findings: (state: 'open' | 'all'): Promise<FindingsPage> => ask(`findings?state=${state}`),
-  alerts: (): Promise<AlertsPage> => ask('alerts'),
   balancers: (): Promise<BalancersPage> => ask('balancers'),
   setMultiplexing: (service: string, on: boolean): Promise<Changed> =>
     change('PATCH', `virtual-services/${name(service)}`, { connection_multiplexing: on }),

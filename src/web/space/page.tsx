@@ -4,19 +4,19 @@ import { useComputed, useSignal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 import { formatEndpoint } from '../../core/address.ts';
 import { asItIs, changesOf, stageOf, type Tried, triedStage } from '../../core/plan/tried.ts';
-import { formatNumber, formatPercent, formatRate } from '../../core/quantity.ts';
+import { formatNumber } from '../../core/quantity.ts';
 import { type HistoryDocument, measuredStart, type SpaceDetail } from '../../wire/api.ts';
 import { EvidenceTable } from '../findings/finding.tsx';
 import { ApiTrouble, api } from '../live/api.ts';
-import { sample, session } from '../live/store.ts';
-import { Scrolled } from '../look/scrolled.tsx';
+import { sample } from '../live/store.ts';
 import { SeverityTag } from '../look/severity.tsx';
-import { gravity, kindOf, nameOf, nearness, sentenceOf, timeLeftOf, wallOf } from '../model/space.ts';
-import { countOf, otherGroup, stateGroups } from '../model/states.ts';
-import { HullGauge } from '../overview/gauge.tsx';
+import { gravity, kindOf, nameOf, sentenceOf, wallOf } from '../model/space.ts';
+import { otherGroup } from '../model/states.ts';
 import { formatRoute } from '../route.ts';
+import { Facts } from './facts.tsx';
 import { occupancyOf } from './occupancy.ts';
 import { OccupancyChart, OccupancyTable } from './occupancy-chart.tsx';
+import { Owners } from './owners.tsx';
 import { PortMap } from './port-map.tsx';
 import { Remedies } from './remedies.tsx';
 import { WhatIf } from './what-if.tsx';
@@ -29,98 +29,6 @@ const spans = [
   [86_400, 'a day'],
   [30 * 86_400, '30 days'],
 ] as const;
-
-const Owners = ({ detail }: { readonly detail: SpaceDetail }) => {
-  const { owners, by_state } = detail.space;
-  if (owners.length === 0)
-    return (
-      <p class="quiet">
-        {session.value?.authenticated === false
-          ? 'Process names are shown with the token only.'
-          : by_state.time_wait > 0
-            ? 'Nobody holds a socket of it now: TIME_WAITs belong to nobody.'
-            : 'No process of this host was found to hold a socket of it.'}
-      </p>
-    );
-  return (
-    <Scrolled label="Processes">
-      <table>
-        <thead>
-          <tr>
-            <th scope="col">Process</th>
-            <th scope="col" class="number">
-              pid
-            </th>
-            <th scope="col">Container</th>
-            <th scope="col" class="number">
-              Sockets
-            </th>
-            <th scope="col" class="number">
-              Opens
-            </th>
-          </tr>
-        </thead>
-        <tbody>
-          {owners.map((o) => (
-            <tr key={o.pid}>
-              <th scope="row">{o.command}</th>
-              <td class="number">{o.pid}</td>
-              <td>{o.container ?? '–'}</td>
-              <td class="number">{formatNumber(o.sockets)}</td>
-              <td class="number">{o.opens === null ? '–' : formatRate(o.opens)}</td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </Scrolled>
-  );
-};
-
-const Facts = ({ detail }: { readonly detail: SpaceDetail }) => {
-  const s = detail.space;
-  const { figure, meaning } = timeLeftOf(s);
-  const facts: readonly (readonly [string, string])[] = [
-    ['Used', `${formatNumber(s.used)} of ${formatNumber(s.capacity)} (${formatPercent(s.used_ratio)})`],
-    ['Free', s.free_low === s.free_high ? formatNumber(s.free) : `${formatNumber(s.free_low)} to ${formatNumber(s.free_high)}`],
-    ['Range', `${s.range.low}–${s.range.high}, ${formatNumber(s.blocked)} blocked`],
-    [
-      'Search wall',
-      wallOf(s) === null ? 'none' : `at ${formatNumber(s.search_wall.at)}, ${s.search_wall.passed ? 'passed' : 'not passed'}`,
-    ],
-    ['Opens', s.open_rate === null ? 'not known yet' : formatRate(s.open_rate)],
-    ['Closes', s.close_rate === null ? 'not known yet' : formatRate(s.close_rate)],
-    ['Failed connects', s.failed_searches === null ? 'not watched' : formatNumber(s.failed_searches)],
-    ['Reusable TIME_WAITs', formatNumber(s.reusable)],
-  ];
-  return (
-    <div class={`facts ${nearness(s)}`}>
-      <HullGauge space={s} />
-      <div>
-        <p class="figure">
-          {figure} <span class="meaning">{meaning}</span>
-        </p>
-        <dl>
-          {facts.map(([term, value]) => (
-            <div key={term}>
-              <dt>{term}</dt>
-              <dd>{value}</dd>
-            </div>
-          ))}
-        </dl>
-        <ul class="legend">
-          {stateGroups
-            .filter((words) => countOf(s.by_state, words) > 0)
-            .map((words) => (
-              <li key={words.group}>
-                <span class={`swatch of-${words.group}`} aria-hidden="true" />
-                {formatNumber(countOf(s.by_state, words))} {words.name} <span class="unseen">{words.meaning}</span>
-              </li>
-            ))}
-        </ul>
-      </div>
-    </div>
-  );
-};
 
 export const SpacePage = ({ id }: { readonly id: string }) => {
   const detail = useSignal<SpaceDetail | null>(null);

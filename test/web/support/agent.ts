@@ -27,7 +27,6 @@ export interface AgentOptions {
   readonly balancer?: string;
   readonly interval?: string;
   readonly tokenFile?: string;
-  readonly args?: readonly string[];
 }
 
 /** A port that nobody listens on now. */
@@ -55,7 +54,6 @@ export const startAgent = async (options: AgentOptions): Promise<ServedAgent> =>
     '--interval',
     options.interval ?? '1s',
     ...(options.tokenFile === undefined ? [] : ['--token-file', options.tokenFile]),
-    ...(options.args ?? []),
   ];
   const child: ChildProcess = spawn('setpriv', ['--pdeathsig', 'KILL', process.execPath, program, ...args], {
     stdio: ['ignore', 'ignore', 'pipe'],
