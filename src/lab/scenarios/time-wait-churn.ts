@@ -102,10 +102,12 @@ const run = async (stage: Stage, scale: Scale) => {
     lessons: [
       ...(late > 0
         ? [
-            say`This machine was too busy for ${rate} requests a second: ${late} were never sent or not answered in time, so these figures say little. Run it with --fast, or when the machine is quiet.`,
+            say`This machine was too busy for ${rate} requests a second: ${late} were never sent or not answered in ${PATIENCE} s, so these figures say little.`,
           ]
         : []),
-      say`Each connection kept its port for 60 s after it was closed, so the first ${ports} requests took all of them and the ${failed(before.load)} after that failed. In HAProxy's words: Connect() failed for backend: no free ports (EADDRNOTAVAIL).`,
+      failed(before.load) > 0
+        ? say`Each connection kept its port for 60 s after it was closed, so the first ${ports} requests took all of them and ${failed(before.load)} after that failed. In HAProxy's words: Connect() failed for backend: no free ports (EADDRNOTAVAIL).`
+        : say`The ports did not run out: beyond half of them each connect() searches so long that HAProxy, on a machine as busy as this one, opened fewer than ${Math.round(ports / 60)} a second, and the first TIME_WAITs ended in time. The clients paid for it with waiting. --fast, or a quiet machine, shows the failures.`,
       say`A range ${(wider / ports).toFixed(2)} times as wide ${failed(widened.load) > 0 ? `lasted ${(wider / ports).toFixed(2)} times as long and ended the same way` : 'carried it, with TIME_WAIT in more than half of it'}. It buys time; it does not change what a connection costs.`,
       say`tcp_tw_reuse=1 lets connect() take a TIME_WAIT after 1 s: ${reused.load.ok} of ${reused.load.scheduled} answered from ${ports} ports. It needs timestamps on both ends.`,
       say`With multiplexing the same requests took ${multiplexed.connections} server connections and no TIME_WAIT at all.`,
