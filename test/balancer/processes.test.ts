@@ -423,6 +423,14 @@ describe('the access log', () => {
   });
 });
 
+kernelTest.each([['1'], ['2']])('ends when there is no such user, with %s workers', (workers) => {
+  const file = join(folder, `stranger-${workers}.yaml`);
+  writeFileSync(file, service(1, [1]).replace('version: 1', 'version: 1\nuser: no-such-user'));
+  const args = [program, 'balance', '-c', file, '--socket', `${file}.sock`, '--workers', workers];
+  const run = spawnSync(process.execPath, args, { encoding: 'utf8', timeout: 15_000, killSignal: 'SIGKILL' });
+  expect(run).toMatchObject({ signal: null, status: 78, stderr: expect.stringContaining('no-such-user') });
+});
+
 describe('its own output', () => {
   test('standard output on a full disk is an error with a code, not a verdict', () => {
     const run = spawnSync('sh', ['-c', 'exec "$0" "$1" plan --rate 1/s > /dev/full', process.execPath, program], { encoding: 'utf8' });

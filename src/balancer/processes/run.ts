@@ -43,8 +43,15 @@ const portMemoryPath = (socketPath: string): string => `${socketPath.replace(/\.
 /** Runs until interrupted. Throws PlimsollError if it cannot start. */
 export const runBalancer = async (options: RunOptions): Promise<void> => {
   const { file, front, host } = options;
-  const { configuration } = await loadConfiguration(file);
-  const owner = resolveUser(configuration.user);
+  const prepare = async (): Promise<{ readonly configuration: Configuration; readonly owner: Ids | null }> => {
+    const loaded = await loadConfiguration(file);
+    return { configuration: loaded.configuration, owner: resolveUser(loaded.configuration.user) };
+  };
+  const { configuration, owner } = await prepare().catch(async (error: unknown) => {
+    // It ticks since it was made, and would keep this process for ever.
+    await front.stop(0);
+    throw error;
+  });
   let running = configuration;
 
   const adopt = (next: Configuration): void => {
