@@ -149,7 +149,7 @@ describe('the occupancy picture', () => {
   };
 
   test('has columns of one length, ascending in time, past without forecast and forecast without past', () => {
-    const o = occupancyOf(history, 100, start, 1000, asItIs(start));
+    const o = occupancyOf(history, 100, start, 10, 1000, asItIs(start));
     for (const column of [o.established, o.live, o.used, o.low, o.expected, o.high, o.tried]) expect(column).toHaveLength(o.at.length);
     for (let i = 1; i < o.at.length; i++) expect(o.at[i]!).toBeGreaterThan(o.at[i - 1]!);
     const now = o.at.indexOf(100);
@@ -165,12 +165,19 @@ describe('the occupancy picture', () => {
   test('has a gap where the agent was away', () => {
     const at = [10, 11, 60, 61];
     const columns = { ...history.columns, used: [5, 6, 7, 8], established: [5, 6, 7, 8], other: [0, 0, 0, 0] };
-    const o = occupancyOf({ ...history, at, columns }, 61, start, 1000, asItIs(start));
+    const o = occupancyOf({ ...history, at, columns }, 61, start, 10, 1000, asItIs(start));
     expect(o.used.slice(0, 5)).toEqual([5, 6, null, 7, 8]);
   });
 
+  test('begins the forecast where the newest look stands, though the history does not know it yet', () => {
+    const o = occupancyOf(history, 105, start, 10, 1000, asItIs(start));
+    const now = o.at.indexOf(105);
+    expect([o.established[now], o.live[now], o.used[now], o.expected[now]]).toEqual([10, 10, 13, 13]);
+    expect(o.at[now - 1]).toBe(101);
+  });
+
   test('keeps the forecast within its bounds, and draws what is tried only where something is', () => {
-    const o = occupancyOf(history, 100, start, 1000, { ...asItIs(start), shared: 5 });
+    const o = occupancyOf(history, 100, start, 10, 1000, { ...asItIs(start), shared: 5 });
     o.expected.forEach((v, i) => {
       if (v === null) return;
       expect(o.low[i]!).toBeLessThanOrEqual(v);

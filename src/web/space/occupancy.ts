@@ -28,7 +28,15 @@ const POINTS = 90;
 /** Seconds ahead that are worth drawing. */
 export const horizonOf = (start: MeasuredStart): number => Math.max(90, start.load.timeWaitLife * 1.5 + start.load.tick);
 
-export const occupancyOf = (history: HistoryDocument, now: number, start: MeasuredStart, capacity: number, tried: Tried): Occupancy => {
+/** `now` is when `start` was measured, `established` how many of its connections are; `capacity` the space's. */
+export const occupancyOf = (
+  history: HistoryDocument,
+  now: number,
+  start: MeasuredStart,
+  established: number,
+  capacity: number,
+  tried: Tried,
+): Occupancy => {
   const o = {
     at: [] as number[],
     established: [] as Column,
@@ -43,14 +51,14 @@ export const occupancyOf = (history: HistoryDocument, now: number, start: Measur
   let before = Number.NEGATIVE_INFINITY;
   at.forEach((t, i) => {
     const used = columns.used[i] ?? null;
-    const established = columns.established[i] ?? null;
+    const open = columns.established[i] ?? null;
     // Nothing was sampled then. A look that came late is bridged; where the agent was away there is a gap.
-    if (t > now || used === null || established === null) return;
+    if (t > now || used === null || open === null) return;
     const away = t - before > LATE * Math.max(1, history.step);
     const rows: readonly (readonly [number, number | null, number | null, number | null])[] = [
       ...(away && o.at.length > 0 ? ([[(before + t) / 2, null, null, null]] as const) : []),
       // Sockets on blocked ports count as sockets and not as used: the stack ends where `used` does.
-      [t, Math.min(used, established), Math.min(used, established + (columns.other[i] ?? 0)), used],
+      [t, Math.min(used, open), Math.min(used, open + (columns.other[i] ?? 0)), used],
     ];
     before = t;
     for (const [moment, ofEstablished, ofLive, ofUsed] of rows) {
@@ -76,7 +84,11 @@ export const occupancyOf = (history: HistoryDocument, now: number, start: Measur
       return;
     }
     o.at.push(t);
-    for (const column of [o.established, o.live, o.used]) column.push(null);
+    // The newest look may not have reached the history yet: then the start tells how things stand.
+    const { live } = start.load;
+    o.established.push(i === 0 ? Math.min(established, live) : null);
+    o.live.push(i === 0 ? live : null);
+    o.used.push(i === 0 ? point.used : null);
     o.low.push(point.low);
     o.expected.push(point.used);
     o.high.push(point.high);

@@ -94,7 +94,7 @@ export const SpacePage = ({ id }: { readonly id: string }) => {
           },
         };
   const other = otherGroup(space.by_state);
-  const occupancy = occupancyOf(history, now, s, space.capacity, value);
+  const occupancy = occupancyOf(history, now, s, space.by_state.established, space.capacity, value);
   const promised = d.remedies.find((r) => r.code === 'multiplexing')?.effect?.forecast.plateau_used;
   const shareable = Math.max(1, Math.round(promised ?? Math.min(32, Math.max(1, s.load.live))));
   return (
