@@ -99,6 +99,13 @@ const catalogue = {
     hint: 'each is named with its line and column; docs/reference/configuration.md lists every field',
   },
 
+  bad_certificate: {
+    exit: 78,
+    fault: 'user',
+    message: 'no TLS can be spoken with the certificate {cert} and the key {key}: {reason}',
+    hint: 'both are PEM; NO_START_LINE: one is not; KEY_VALUES_MISMATCH: the key belongs to another certificate',
+  },
+
   // --- the balancer ---
   listen_failed: {
     exit: 69,

@@ -387,6 +387,40 @@ describe('a key that only root may read', () => {
   });
 });
 
+describe('a certificate that is none', () => {
+  const pair = (name: string): readonly [cert: string, key: string] => {
+    const [cert, key] = [join(folder, `${name}.pem`), join(folder, `${name}.key`)];
+    execFileSync('openssl', ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-keyout', key, '-out', cert, '-subj', '/CN=a'], {
+      stdio: 'ignore',
+    });
+    return [cert, key];
+  };
+  const secure = (port: number, backend: number, cert: string, key: string): string =>
+    service(port, [backend]).replace('pool: web }]', `pool: web, tls: { cert: ${cert}, key: ${key} } }]`);
+
+  test.each([[['--check']], [[]], [['--workers', '2']]])('is refused before anything is opened: balance %j', (args) => {
+    const file = join(folder, `mismatch-${args.length}.yaml`);
+    const [cert] = pair('one');
+    const [, key] = pair('two');
+    writeFileSync(file, secure(1, 1, cert, key));
+    const line = [program, 'balance', '-c', file, '--socket', `${file}.sock`, ...args];
+    const run = spawnSync(process.execPath, line, { encoding: 'utf8', timeout: 15_000, killSignal: 'SIGKILL' });
+    expect(run).toMatchObject({ signal: null, status: 78, stderr: expect.stringMatching(/no TLS can be spoken .*KEY_VALUES_MISMATCH/) });
+  });
+
+  test.each([['1'], ['2']])('changes nothing on a reload, with %s workers', async (workers) => {
+    const backend = await counted();
+    const port = await freePort();
+    const [cert, key] = pair(`good-${workers}`);
+    const balancer = await start(secure(port, backend.port, cert, key), '--workers', workers);
+    writeFileSync(key, readFileSync(pair(`other-${workers}`)[1]));
+    await expect(ask(balancer.socket, { request: 'reload' })).rejects.toThrow(/no TLS can be spoken/);
+    const { stdout } = await promisify(execFile)('curl', ['-sk', `https://127.0.0.1:${port}/x`], { encoding: 'utf8' });
+    expect(stdout).toBe('/x');
+    expect((await balancer.state()).events.filter((e) => e.kind === 'worker_died')).toEqual([]);
+  });
+});
+
 describe('the access log', () => {
   const get = async (port: number): Promise<number> => (await fetch(`http://127.0.0.1:${port}/x`)).status;
 

@@ -4,7 +4,6 @@
  *
  *   apply ─▶ prepare (certificates, new listeners: anything that can fail) ─▶ commit (nothing can fail)
  */
-import { readFileSync } from 'node:fs';
 import { formatEndpoint } from '../../core/address.ts';
 import { PlimsollError } from '../../core/errors.ts';
 import { type KnownPorts, PortLedger } from '../../core/port-ledger.ts';
@@ -19,6 +18,7 @@ import type {
 import type { BalancerEvent, BalancerState, OperStatus } from '../engine.ts';
 import { type MonitorCounters, noProbes, ServerWatch } from '../health/watch.ts';
 import type { AccessLog } from './access-log.ts';
+import { readCertificate } from './certificate.ts';
 import { Clock } from './clock.ts';
 import { Events } from './events.ts';
 import { type Certificate, type ListenAt, Listener } from './listener.ts';
@@ -505,18 +505,6 @@ const unknownName = (what: string, name: string, known: readonly string[]): Plim
     name,
     known: known.length === 0 ? 'there is none' : `there is: ${known.slice(0, 12).join(', ')}`,
   });
-
-/** Reads a service's PEM files. Throws file_not_found. */
-const readCertificate = (tls: { readonly cert: string; readonly key: string }): Certificate => {
-  const read = (path: string): Buffer => {
-    try {
-      return readFileSync(path);
-    } catch (cause) {
-      throw new PlimsollError('file_not_found', { path, reason: (cause as NodeJS.ErrnoException).code ?? String(cause) }, { cause });
-    }
-  };
-  return { cert: read(tls.cert), key: read(tls.key) };
-};
 
 const serviceSettings = (virtual: VirtualService, profile: ApplicationProfile): ServiceSettings => ({
   name: virtual.name,

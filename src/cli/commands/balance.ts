@@ -3,6 +3,7 @@ import { appendFileSync } from 'node:fs';
 import { hostWarnings } from '../../balancer/configuration/host.ts';
 import { loadConfiguration } from '../../balancer/configuration/index.ts';
 import { AccessLog } from '../../balancer/embedded/access-log.ts';
+import { readCertificate } from '../../balancer/embedded/certificate.ts';
 import type { BalancerEvent } from '../../balancer/engine.ts';
 import { runBalancer } from '../../balancer/processes/run.ts';
 import { singleProcess } from '../../balancer/processes/single.ts';
@@ -54,6 +55,15 @@ const run = async (given: Given, shell: Shell): Promise<number> => {
     for (const pool of configuration.snat_pools) {
       for (const text of ports === null ? [] : hostWarnings(pool, ports))
         shell.stderr.write(`${safe(`${file}: warning: snat_pool ${pool.name}: ${text}`)}\n`);
+    }
+    for (const { name, tls } of configuration.virtual_services) {
+      try {
+        if (tls !== null) readCertificate(tls);
+      } catch (error) {
+        // Who may check a file need not be who may read its keys.
+        if (!(error instanceof PlimsollError) || error.code !== 'file_not_found') throw error;
+        shell.stderr.write(`${safe(`${file}: warning: virtual_service ${name}: ${error.message}`)}\n`);
+      }
     }
     shell.stderr.write(
       `${safe(file)} is good: ${configuration.virtual_services.length} virtual services, ${configuration.pools.length} pools\n`,
