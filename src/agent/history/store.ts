@@ -29,6 +29,17 @@ const LIVES_READ = 1500;
  */
 const text = (bytes: unknown): string => (bytes instanceof Uint8Array ? Buffer.from(bytes).toString('utf8') : String(bytes));
 
+/**
+ * Makes a folder and those above it. Not by mkdirSync's `recursive`: where a file system takes no folders and says ENOENT, as /proc
+ * does, Node 20 tries for ever.
+ */
+const makeFolder = (path: string): void => {
+  if (existsSync(path)) return;
+  const above = dirname(path);
+  if (above !== path) makeFolder(above);
+  mkdirSync(path, { mode: 0o700 });
+};
+
 /** The first 100 bytes of an SQLite file, as far as they say whose it is. Null: no file yet, or an empty one, or no SQLite. */
 const readHeader = (path: string): { readonly version: number; readonly application: number } | null => {
   if (!existsSync(path)) return null;
@@ -86,7 +97,7 @@ export class Store {
    */
   static open(path: string, open: OpenDatabase): Store {
     try {
-      mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+      makeFolder(dirname(path));
       const header = readHeader(path);
       if (header !== null && header.application !== APPLICATION_ID && header.application + header.version !== 0)
         throw new PlimsollError('history_foreign', { path });

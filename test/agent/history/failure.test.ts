@@ -301,6 +301,7 @@ describe('the folder of the history', () => {
     const file = join(folder(), 'file');
     writeFileSync(file, '');
     await expect(opened(join(file, 'data'))).rejects.toMatchObject({ code: 'data_unwritable', exit: 77 });
+    await expect(opened('/proc/nowhere/data')).rejects.toMatchObject({ code: 'data_unwritable', exit: 77 });
   });
 
   kernelTest('that this user may not write to is a catalogued error', async () => {
