@@ -9,6 +9,7 @@ import type { OwnerShare, PortSpace } from './port-space.ts';
 import {
   type AskedDestination,
   byUrgency,
+  CANDIDATES,
   type InboundSource,
   type MeasuredSpace,
   measureInbound,
@@ -154,11 +155,7 @@ export const diagnose = (
     verdict,
     because,
     spaces: shown.map((m) => m.space),
-    unlisted: Math.max(
-      0,
-      looks.after.reduce((sum, v) => sum + v.groups.outbound.length, 0) -
-        shown.filter((m) => m.space.kind === 'connect' && m.members.length > 0).length,
-    ),
+    unlisted: measured.length - shown.length + looks.after.reduce((sum, v) => sum + Math.max(0, v.groups.outbound.length - CANDIDATES), 0),
     inbound,
     findings,
     remedies,

@@ -71,7 +71,7 @@ const catalogue = {
     exit: 77,
     fault: 'local',
     message: 'cannot enter network namespace "{name}": {reason}',
-    hint: 'entering another namespace needs CAP_SYS_ADMIN: run it with sudo',
+    hint: 'ENOENT: it is gone; EPERM or EACCES: entering another namespace needs CAP_SYS_ADMIN, run it with sudo',
   },
   destination_unresolved: {
     exit: 66,

@@ -31,7 +31,14 @@ export class Holders {
     const fresh = spaces.filter((m) => m.members.length > 0 && !this.known.has(m.space.id));
     if (all) {
       const { bySpace, report } = sampler.owners(spaces, this.every === 0 ? undefined : BUDGET);
-      this.known = new Map(bySpace);
+      this.known = new Map(
+        spaces.map(({ space }) => {
+          const found = bySpace.get(space.id) ?? [];
+          // Sockets that live have an owner: who is not found in the time there was is still the one that was.
+          const lives = space.held > space.byState.time_wait;
+          return [space.id, found.length > 0 || !lives ? found : (this.known.get(space.id) ?? found)];
+        }),
+      );
       this.report = report;
       this.readAll = now;
     } else if (fresh.length > 0 && now - this.readNew >= NEW_EVERY) {
