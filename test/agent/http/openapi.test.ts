@@ -136,13 +136,13 @@ kernelTest('every event is as the document says', async () => {
   const schemas = document.paths['/api/v1/events'].get.responses['200'].content['text/event-stream']['x-events'];
   const reader = await EventReader.open(agent, { token: true });
   await change(agent, 'PATCH', '/api/v1/virtual-services/web', { connection_multiplexing: false });
-  await until('a sample and a balancer event', () => reader.of('sample').length > 1 && reader.of('balancer').length > 0);
+  await until('a sample and a balancer event', () => reader.of('sample').length > 1 && reader.of('balancer').length > 0, 60_000);
   const stale = await EventReader.open(agent, { headers: { 'Last-Event-ID': 'another-run-1' } });
-  await until('a reset', () => stale.of('reset').length > 0);
+  await until('a reset', () => stale.of('reset').length > 0, 60_000);
   // What happened earlier is still known.
   const first = reader.events[0]!.id.replace(/\d+$/, '0');
   const all = await EventReader.open(agent, { query: `?since=${first}` });
-  await until('a finding and an alert', () => all.of('finding').length > 0 && all.of('alert').length > 0);
+  await until('a finding and an alert', () => all.of('finding').length > 0 && all.of('alert').length > 0, 60_000);
   for (const { event, data } of [...reader.events, ...stale.events, ...all.events])
     expect([event, violations(schemas[event], data, document)]).toEqual([event, []]);
   for (const r of [reader, stale, all]) r.close();

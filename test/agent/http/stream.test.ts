@@ -17,7 +17,7 @@ import { ask, EventReader, type Serving, serve } from '../support/serve.ts';
 let agent: Serving;
 beforeAll(async () => {
   agent = await serve(['--interval', '200ms']);
-}, 60_000);
+}, 180_000);
 
 const metric = async (name: string): Promise<number> =>
   Number(new RegExp(`^${name} (\\S+)$`, 'm').exec((await ask(agent, '/metrics')).text)?.[1]);
@@ -61,29 +61,29 @@ test('a log serialises once for all readers, apart with names and without', () =
 
 test('a new reader is told the newest sample at once, then every one, with ids that grow', async () => {
   const reader = await EventReader.open(agent);
-  await until('five samples', () => reader.of('sample').length >= 5);
+  await until('five samples', () => reader.of('sample').length >= 5, 60_000);
   const numbers = reader.events.map((e) => Number(e.id.split('-')[1]));
   expect(numbers).toEqual([...numbers].sort((a, b) => a - b));
   expect(new Set(numbers).size).toBe(numbers.length);
   reader.close();
-});
+}, 120_000);
 
 test('who comes back with the last id misses nothing and gets nothing twice', async () => {
   const first = await EventReader.open(agent);
-  await until('three samples', () => first.of('sample').length >= 3);
+  await until('three samples', () => first.of('sample').length >= 3, 60_000);
   first.close();
   const last = first.events.at(-1)!.id;
   await new Promise((resolve) => setTimeout(resolve, 700));
   for (const asking of [{ headers: { 'Last-Event-ID': last } }, { query: `?since=${last}` }]) {
     const second = await EventReader.open(agent, asking);
-    await until('what was missed', () => second.events.length >= 3);
+    await until('what was missed', () => second.events.length >= 3, 60_000);
     const numbers = second.events.map((e) => Number(e.id.split('-')[1]));
     expect(numbers[0]).toBe(Number(last.split('-')[1]) + 1);
     expect(numbers).toEqual(numbers.map((_, i) => numbers[0]! + i));
     second.close();
   }
   expect(await metric('plimsoll_event_readers_resumed_total')).toBeGreaterThanOrEqual(2);
-});
+}, 180_000);
 
 test('process names are in events only for who has the token', async () => {
   const open = await EventReader.open(agent);
@@ -112,7 +112,7 @@ test('process names are in events only for who has the token', async () => {
   for (const s of hold) s.destroy();
   open.close();
   named.close();
-}, 60_000);
+}, 180_000);
 
 /** Readers over a real listener, with bounds that are soon reached. */
 const listening = async (limits: Partial<StreamLimits>) => {
@@ -138,7 +138,7 @@ test('a reader that takes nothing is cut off at the bound of its buffer and coun
   awake.setEncoding('latin1').on('data', (text: string) => {
     heard += text;
   });
-  await until('four readers', () => readers.size === 4);
+  await until('four readers', () => readers.size === 4, 30_000);
   let told = 0;
   await until('three cut off', () => {
     log.append('finding', big);
@@ -148,12 +148,12 @@ test('a reader that takes nothing is cut off at the bound of its buffer and coun
   // What waited in this process for each was never more than its bound; the rest is in the kernel, which is bounded too.
   expect(told * 20_000).toBeLessThan(12e6);
   expect(readers.size).toBe(1);
-  await until('all of it', () => heard.split('event: finding').length - 1 === told);
+  await until('all of it', () => heard.split('event: finding').length - 1 === told, 60_000);
   close(...asleep);
   awake.destroy();
   readers.close();
   server.close();
-}, 60_000);
+}, 180_000);
 
 test('a reader that is too slow for too long is cut off though its buffer has room', async () => {
   const { log, readers, server, port, asking } = await listening({ buffer: 64 * 1024 * 1024, stall: 2 });
@@ -165,7 +165,7 @@ test('a reader that is too slow for too long is cut off though its buffer has ro
   close(asleep);
   readers.close();
   server.close();
-}, 60_000);
+}, 180_000);
 
 kernelTest(
   'a reader whose host has vanished without a word is cut off too',
@@ -201,41 +201,43 @@ kernelTest(
 
 test('a hundred readers hear the same, and cost little', async () => {
   const readers = await Promise.all(Array.from({ length: 100 }, () => EventReader.open(agent)));
-  await until('a hundred', async () => (await metric('plimsoll_event_readers')) === 100);
+  await until('a hundred', async () => (await metric('plimsoll_event_readers')) === 100, 60_000);
   const cpu = await metric('process_cpu_seconds_total');
   const from = performance.now();
-  await until('ten samples', () => readers.every((r) => r.of('sample').length >= 10));
+  await until('ten samples', () => readers.every((r) => r.of('sample').length >= 10), 100_000);
   const seconds = (performance.now() - from) / 1000;
   const share = ((await metric('process_cpu_seconds_total')) - cpu) / seconds;
   // Five looks a second and a hundred readers of each.
   expect(share).toBeLessThan(0.5);
-  const texts = new Set(readers.map((r) => JSON.stringify(r.of('sample')[5])));
-  expect(texts.size).toBeLessThanOrEqual(3);
+  // One event has one text, whoever reads it.
+  const byId = new Map<string, Set<string>>();
+  for (const r of readers) for (const e of r.events) byId.set(e.id, (byId.get(e.id) ?? new Set()).add(JSON.stringify(e.data)));
+  for (const [id, texts] of byId) expect([id, texts.size]).toEqual([id, 1]);
   for (const r of readers) r.close();
-  await until('no reader left', async () => (await metric('plimsoll_event_readers')) === 0);
-}, 60_000);
+  await until('no reader left', async () => (await metric('plimsoll_event_readers')) === 0, 60_000);
+}, 180_000);
 
 test('beyond the bound a further reader is told to come back', async () => {
   const readers = await Promise.all(Array.from({ length: 256 }, () => EventReader.open(agent)));
   expect(await ask(agent, '/api/v1/events')).toMatchObject({ status: 503, json: { code: 'http_readers_full' } });
   for (const r of readers) r.close();
-  await until('room again', async () => (await metric('plimsoll_event_readers')) === 0);
-}, 60_000);
+  await until('room again', async () => (await metric('plimsoll_event_readers')) === 0, 60_000);
+}, 180_000);
 
 test('after kill -9 and a restart, a reader that comes back with its old id is told to start anew', async () => {
   const other = await serve();
   const reader = await EventReader.open(other);
-  await until('a sample', () => reader.of('sample').length > 0);
+  await until('a sample', () => reader.of('sample').length > 0, 60_000);
   const last = reader.events.at(-1)!.id;
   other.child.kill('SIGKILL');
-  await until('the end', () => reader.closed);
+  await until('the end', () => reader.closed, 30_000);
   const again = await serve();
   const back = await EventReader.open(again, { headers: { 'Last-Event-ID': last } });
-  await until('a reset and a sample', () => back.of('reset').length === 1 && back.of('sample').length >= 1);
+  await until('a reset and a sample', () => back.of('reset').length === 1 && back.of('sample').length >= 1, 60_000);
   expect(back.events[0]!.event).toBe('reset');
   back.close();
   again.child.kill();
-}, 60_000);
+}, 180_000);
 
 test('SIGTERM ends it at once though readers listen, with exit code 0, and their streams end properly', async () => {
   const other = await serve();
@@ -244,5 +246,5 @@ test('SIGTERM ends it at once though readers listen, with exit code 0, and their
   other.child.kill('SIGTERM');
   expect(await other.exited).toBe(0);
   expect(performance.now() - from).toBeLessThan(10_000);
-  await until('ends', () => readers.every((r) => r.closed));
-}, 60_000);
+  await until('ends', () => readers.every((r) => r.closed), 30_000);
+}, 180_000);
