@@ -54,8 +54,6 @@ const secondsLeft = (space: PortSpace): number =>
       ? space.forecast.seconds
       : Number.POSITIVE_INFINITY;
 
-const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
-
 /** The numbers of a space and what helps most, in two or three sentences. */
 const wordsOf = (space: PortSpace, diagnosis: Diagnosis): string => {
   const { used, capacity, free, byState, openRate } = space;
@@ -65,7 +63,7 @@ const wordsOf = (space: PortSpace, diagnosis: Diagnosis): string => {
     remedy === undefined
       ? 'plimsoll doctor says why, and what each remedy would buy.'
       : `What helps most: ${remedy.title}${remedy.effect === null ? '' : ` (then ${formatPercent(remedy.effect.usedRatio)} used)`}. plimsoll doctor says why, and what the others would buy.`;
-  return `${formatNumber(used)} of ${formatNumber(capacity)} ports are used and ${formatNumber(free)} free: ${formatNumber(byState.time_wait)} in TIME_WAIT, ${formatNumber(byState.established)} established${rate}. ${capital(`it ${stateOf(space)}`)}. ${help}`;
+  return `${formatNumber(used)} of ${formatNumber(capacity)} ports are used and ${formatNumber(free)} free: ${formatNumber(byState.time_wait)} in TIME_WAIT, ${formatNumber(byState.established)} established${rate}. ${help}`;
 };
 
 const casesOf = (rule: AlertRule, seen: Pick<Observation, 'measured' | 'diagnosis'>): readonly Case[] => {

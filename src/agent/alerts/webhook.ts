@@ -127,8 +127,10 @@ export class Webhook {
       };
     } catch (error) {
       const { name, message, cause } = error as Error;
-      const code = (cause as NodeJS.ErrnoException | undefined)?.code;
-      return { problem: name === 'TimeoutError' ? `no answer within ${timeout} s` : (code ?? message), again: true, after: 0 };
+      // fetch() says "fetch failed" to everything; why is underneath.
+      const reason = cause as NodeJS.ErrnoException | undefined;
+      const problem = name === 'TimeoutError' ? `no answer within ${timeout} s` : (reason?.code ?? reason?.message ?? message);
+      return { problem, again: true, after: 0 };
     }
   }
 

@@ -188,7 +188,7 @@ describe('an alert', () => {
       [number, AlertChange],
     ];
     expect(alertLine(raised)).toMatchInlineSnapshot(
-      `"warning: 10.0.0.1 → 10.0.0.7:443 is 81 % full. 23,000 of 28,232 ports are used and 5,232 free: 20,000 in TIME_WAIT, 3,000 established, 383/s opened. It is 81 % full. plimsoll doctor says why, and what each remedy would buy. [filling]"`,
+      `"warning: 10.0.0.1 → 10.0.0.7:443 is 81 % full. 23,000 of 28,232 ports are used and 5,232 free: 20,000 in TIME_WAIT, 3,000 established, 383/s opened. plimsoll doctor says why, and what each remedy would buy. [filling]"`,
     );
     const told = run(alerts, 11, 80, () => [ratio(0.2)]);
     expect(alertLine(told[0]![1])).toMatchInlineSnapshot(
