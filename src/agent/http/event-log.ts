@@ -8,7 +8,7 @@ export interface LoggedEvent {
   readonly id: string;
   readonly sequence: number;
   readonly type: AgentEventType;
-  /** The data as JSON, with process names or without: made once for all readers, when the first asks. */
+  /** The data as JSON, with process names or without: made once for all readers. */
   text(named: boolean): string;
 }
 
@@ -31,20 +31,14 @@ export class EventLog {
   /** Notes an event. `anonymous` is the data without process names, where it has any. */
   append<T extends AgentEventType>(type: T, data: AgentEvents[T], anonymous: AgentEvents[T] = data): LoggedEvent {
     this.sequence++;
-    let open: string | null = null;
-    let closed: string | null = null;
+    // As text at once: what is kept for those who come back is a few MB of strings, not the documents with all that hangs on them.
+    const named = JSON.stringify(data);
+    const open = data === anonymous ? named : JSON.stringify(anonymous);
     const event: LoggedEvent = {
       id: `${this.run}-${this.sequence}`,
       sequence: this.sequence,
       type,
-      text: (named) => {
-        if (named || data === anonymous) {
-          open ??= JSON.stringify(data);
-          return open;
-        }
-        closed ??= JSON.stringify(anonymous);
-        return closed;
-      },
+      text: (withNames) => (withNames ? named : open),
     };
     this.kept.push(event);
     if (this.kept.length > KEPT) this.kept.shift();
