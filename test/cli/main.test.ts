@@ -55,6 +55,18 @@ describe('a mistake', () => {
     ['an option without its value', ['doctor', '--interval'], ExitCode.usage, ['--interval needs DURATION', '--interval 2s']],
     ['an option without its value or an example', ['plan', '--rate'], ExitCode.usage, ['--rate needs RATE', 'plimsoll plan --help']],
     ['a wait longer than timers can', ['doctor', '--for', '25d'], ExitCode.usage, ['--for: "25d" is not a duration of at most 24 days']],
+    [
+      'a watch longer than timers can',
+      ['watch', '--lines', '--for', '25d'],
+      ExitCode.usage,
+      ['--for: "25d" is not a duration of at most 24 days'],
+    ],
+    [
+      'a load longer than timers can',
+      ['load', 'http://127.0.0.1:1/', '--rate', '1/s', '--duration', '25d'],
+      ExitCode.usage,
+      ['"25d" is not'],
+    ],
     ['--for with one look', ['doctor', '--for', '9s', '--interval', '0s'], ExitCode.usage, ['--for and --interval 0s exclude each other']],
     ['--netns without --live', ['plan', '--rate', '1/s', '--netns', 'x'], ExitCode.usage, ['--netns says nothing without --live']],
     [

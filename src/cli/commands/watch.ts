@@ -1,7 +1,7 @@
 /** `plimsoll watch`: the doctor's look, live in the terminal. */
 import { Observer } from '../../agent/sampling/observer.ts';
 import { ExitCode } from '../../core/errors.ts';
-import { parseDuration } from '../../core/quantity.ts';
+import { A_WAIT, parseWait } from '../../core/quantity.ts';
 import { findNamespaces } from '../../linux/netns.ts';
 import { liveRoot } from '../../linux/proc.ts';
 import { Sampler } from '../../linux/sampler.ts';
@@ -45,10 +45,10 @@ const watchLines = async (observer: Observer, lasting: number, json: boolean, as
 
 const run = async (given: Given, shell: Shell): Promise<number> => {
   const interval = given.value('interval', `a duration of at least ${LEAST_INTERVAL * 1000}ms`, '1s', (text) => {
-    const seconds = parseDuration(text);
+    const seconds = parseWait(text);
     return seconds === null || seconds < LEAST_INTERVAL ? null : seconds;
   })!;
-  const lasting = given.value('for', 'a duration', '60s', parseDuration) ?? Number.POSITIVE_INFINITY;
+  const lasting = given.value('for', A_WAIT, '60s', parseWait) ?? Number.POSITIVE_INFINITY;
   const top = readTop(given);
   const wanted = given.text('netns');
   const sampler = new Sampler(findNamespaces(liveRoot, wanted));

@@ -4,7 +4,7 @@ import { formatEndpoint, parseAddressRange } from '../../core/address.ts';
 import { PlimsollError } from '../../core/errors.ts';
 import type { CoolDown } from '../../core/port-ledger.ts';
 import { type PortRange, PortSet, parseRanges } from '../../core/port-range.ts';
-import { parseDuration, parseRate } from '../../core/quantity.ts';
+import { A_WAIT, parseRate, parseWait } from '../../core/quantity.ts';
 import { fileLimitOf } from '../../linux/file-limits.ts';
 import { liveRoot } from '../../linux/proc.ts';
 import { parseProfile } from '../../load/arrivals.ts';
@@ -133,18 +133,18 @@ export const readJob = async (given: Given): Promise<Asked> => {
       expected: 'http://HOST[:PORT][/PATH], https://… or tcp://HOST:PORT',
       example: 'for example http://10.0.0.7:8080/ or tcp://10.0.0.7:5432',
     });
-  const seconds = given.value('duration', 'a duration above zero', '30s', above(parseDuration))!;
-  const timeout = given.value('timeout', 'a duration above zero', '5s', above(parseDuration))!;
-  const hold = given.value('hold', 'a duration', '200ms', parseDuration)!;
+  const seconds = given.value('duration', 'a duration above zero and of at most 24 days', '30s', above(parseWait))!;
+  const timeout = given.value('timeout', 'a duration above zero and of at most 24 days', '5s', above(parseWait))!;
+  const hold = given.value('hold', A_WAIT, '200ms', parseWait)!;
   const perConnection = given.value('requests-per-connection', 'a number of at least 1, or unlimited', '1', (t) =>
     t === 'unlimited' ? Number.POSITIVE_INFINITY : positive(1_000_000)(t),
   );
   const closer = given.value('closer', 'client or server', 'server', closerOf)!;
-  const cooldownSeconds = given.value('cooldown', 'a duration', '65s', parseDuration)!;
+  const cooldownSeconds = given.value('cooldown', A_WAIT, '65s', parseWait)!;
   const workers = given.value('workers', `a number from 1 to ${mostProcesses}`, '2', positive(mostProcesses));
   const processesGiven = given.value('processes', `a number from 1 to ${mostProcesses}`, '4', positive(mostProcesses));
   const interval = given.value('interval', 'a duration of at least 100ms', '1s', (t) => {
-    const value = parseDuration(t);
+    const value = parseWait(t);
     return value !== null && value >= 0.1 ? value : null;
   })!;
   const thresholds = given.texts('threshold').map(readThreshold);
