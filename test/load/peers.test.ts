@@ -153,9 +153,9 @@ describe('plimsoll load and TLS', () => {
       expect(names.has('localhost')).toBe(true);
       const ledger = await load(
         ns,
-        'https://localhost/ --rate 40/s --duration 0.5s --requests-per-connection 1 --insecure --ports 2000-2009',
+        'https://localhost/ --connections 1 --duration 1s --requests-per-connection 1 --insecure --ports 2000-2009',
       );
-      expect([ledger.document.ok, ledger.document.errors.local_port]).toEqual([20, 0]);
+      expect([ledger.document.ok > 2, ledger.document.errors.local_port]).toEqual([true, 0]);
     } finally {
       https.closeAllConnections();
       https.close();

@@ -101,7 +101,7 @@ describe('plimsoll load and the ports it chooses itself', () => {
       const from = `${socket.remoteAddress} ${socket.remotePort}`;
       seen.set(from, (seen.get(from) ?? 0) + 1);
     });
-    const line = `tcp://${server}:81 --rate 400/s --duration 1s --source 10.66.0.5-10.66.0.6 --ports 2000-2049,3000-3049`;
+    const line = `tcp://${server}:81 --rate 200/s --duration 2s --source 10.66.0.5-10.66.0.6 --ports 2000-2049,3000-3049`;
     const { document: d } = await load(ns, line);
     expect(d.ok).toBe(400);
     expect([400, 401]).toContain([...seen.values()].reduce((a, b) => a + b));
@@ -115,8 +115,8 @@ describe('plimsoll load and the ports it chooses itself', () => {
 
   kernelTest('a port that we closed is used again at once, whatever TIME_WAIT says', async () => {
     const ns = place([40000, 40999]);
-    const { document: d } = await load(ns, `http://${server}/ --rate 200/s --duration 1s --requests-per-connection 1 --ports 2000-2019`);
-    expect([d.ok, d.connections.opened, d.errors.local_port]).toEqual([200, 200, 0]);
+    const { document: d } = await load(ns, `http://${server}/ --connections 2 --duration 2s --requests-per-connection 1 --ports 2000-2019`);
+    expect([d.ok > 40, d.connections.opened - d.ok, d.errors.local_port]).toEqual([true, 0, 0]);
     expect(d.prediction).toEqual({ exhausts_after: null, sustainable_rate: null, lasts: true });
     expect(held(ns, 'time-wait', 80)).toBe(20);
   });
@@ -140,9 +140,9 @@ describe('plimsoll load and the ports it chooses itself', () => {
     try {
       const { document: d } = await load(
         ns,
-        `http://${server}/ --rate 100/s --duration 1s --requests-per-connection 1 --source 10.66.0.5 --ports 2000-2009`,
+        `http://${server}/ --connections 2 --duration 2s --requests-per-connection 1 --source 10.66.0.5 --ports 2000-2009`,
       );
-      expect([d.ok, d.errors.local_port]).toEqual([100, 0]);
+      expect([d.ok > 10, d.ok - d.connections.opened, d.errors.local_port]).toEqual([true, 0, 0]);
       expect(d.ports.sources).toMatchObject([{ held_by_others: 3 }]);
     } finally {
       close(...others);
@@ -153,8 +153,9 @@ describe('plimsoll load and the ports it chooses itself', () => {
     const ns = place([40000, 40999]);
     serveTcp(ns, server, 81);
     const { document: d, err } = await load(ns, `tcp://${server}:81 --rate 50/s --duration 2s --hold 10s --timeout 1s --ports 2000-2029`);
-    expect(err).toMatch(/Source ports ran out after 0\.6 s.*every port given is in use/);
+    expect(err).toMatch(/Source ports ran out after \S+ s \(predicted after 600 ms\): every port given is in use/);
     expect(d.prediction.exhausts_after).toBeCloseTo(0.6, 1);
+    expect(d.exhausted_after! / 0.6).toBeGreaterThan(0.95);
     expect(d.exhausted_by).toEqual({ code: 'NONE_FREE', call: 'ledger' });
     expect([d.ok, d.errors.local_port]).toEqual([30, 70]);
     expect(unaccounted(d)).toEqual([0, 0]);
