@@ -4,6 +4,7 @@ import { hostname } from 'node:os';
 import fc from 'fast-check';
 import { beforeAll, expect, test } from 'vitest';
 import { Buckets } from '../../../src/agent/http/buckets.ts';
+import { agentServer, closeServer, defaultLimits, listenOn } from '../../../src/agent/http/server.ts';
 import { errorCodes } from '../../../src/core/errors.ts';
 import { until } from '../../support/poll.ts';
 import { ask, type Serving, scratch, sendRaw, serve } from '../support/serve.ts';
@@ -311,6 +312,39 @@ test('who asks too much too fast is slowed down; who has the token has an allowa
   expect((await ask(other, '/api/v1/session', { token: true })).status).toBe(200);
   other.child.kill();
 }, 150_000);
+
+test('beyond the bound of connections a further one is closed at once and counted; one that ends makes room', async () => {
+  const traffic = { refusedConnections: 0, malformed: 0 };
+  const server = agentServer(() => new Response('hello'), { ...defaultLimits, connections: 2 }, null, traffic);
+  const port = await listenOn(server, '127.0.0.1', 0);
+  const open = () => {
+    const socket = connect(port, '127.0.0.1');
+    const state = { socket, closed: false, text: '' };
+    socket.on('error', () => {});
+    socket.on('data', (chunk) => {
+      state.text += chunk.toString();
+    });
+    socket.on('close', () => {
+      state.closed = true;
+    });
+    socket.write('GET / HTTP/1.1\r\nHost: localhost\r\n\r\n');
+    return state;
+  };
+  const first = [open(), open()];
+  await until('two answers', () => first.every((s) => s.text.includes('hello')), 30_000);
+  const third = open();
+  await until('the third closed', () => third.closed, 30_000);
+  expect([third.text, traffic.refusedConnections, first.some((s) => s.closed)]).toEqual(['', 1, false]);
+  first[0]!.socket.destroy();
+  await until('room', () => {
+    const next = open();
+    return new Promise<boolean>((resolve) => {
+      next.socket.once('data', () => resolve(true));
+      next.socket.once('close', () => resolve(false));
+    });
+  });
+  await closeServer(server, 0);
+}, 90_000);
 
 test('whatever bytes arrive, it answers with the catalogue or closes, and goes on', async () => {
   const methods = fc.constantFrom('GET', 'POST', 'PATCH', 'TRACE', 'CONNECT', 'OPTIONS', 'G\u0000T', 'get', 'PRI', 'VERSION-CONTROL', '');
