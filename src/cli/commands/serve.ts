@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { Agent } from '../../agent/agent.ts';
 import { usualSettings } from '../../agent/alerts/rules.ts';
 import { openLogbook } from '../../agent/logbook.ts';
+import { keepSmall } from '../../agent/memory.ts';
 import { Observer } from '../../agent/sampling/observer.ts';
 import { canonicalAddress, isLoopback } from '../../core/address.ts';
 import type { Diagnosis } from '../../core/diagnosis.ts';
@@ -55,6 +56,7 @@ const verdictOnce = (shell: Shell): ((diagnosis: Diagnosis) => void) => {
 };
 
 const run = async (given: Given, shell: Shell): Promise<number> => {
+  keepSmall();
   const listen = given.value('listen', 'an address and a port', LISTEN_EXAMPLE, parseListen)!;
   const interval = given.value('interval', 'a duration from 200ms to 60s', '1s', (text) => {
     const seconds = parseDuration(text);
