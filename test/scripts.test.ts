@@ -57,10 +57,14 @@ kernelTest(
     });
     const ended = new Promise((resolve) => child.once('close', resolve));
     try {
-  await until('the address', () => /http:\/\/127\.0\.0\.1:7575\/#token=\S{40}/.test(err), 60_000);
-    expect(performance.now() - begun).toBeLessThan(within);
-    await until('the verdict', () => /\bOK\b/.test(out), 60_000);
-    child.kill('SIGTERM');
+      await until('the address', () => /http:\/\/127\.0\.0\.1:7575\/#token=\S{40}/.test(err), 60_000);
+      expect(performance.now() - begun).toBeLessThan(within);
+      await until('the verdict', () => /\bOK\b/.test(out), 60_000);
+    } finally {
+      // Not SIGKILL: that would leave the agent it started behind.
+      child.kill('SIGTERM');
+      await ended;
+    }
     expect(await ended).toBe(0);
   },
   180_000,
