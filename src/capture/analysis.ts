@@ -31,6 +31,7 @@ export interface AnalysisOptions {
 /** How many port spaces the result lists. */
 const mostSources = 1000;
 
+/** Packets in, in order of time; findings out at the end. */
 export class Analysis {
   readonly addresses = new AddressBook();
   private readonly segment = new Segment();

@@ -20,6 +20,7 @@ import {
 import { remedyForSpace } from './remedy/for-space.ts';
 import type { Remedy } from './remedy/remedy.ts';
 
+/** What all findings and port spaces of a look come to. */
 export type Verdict = 'ok' | 'warning' | 'critical' | 'unknown';
 
 /** Two looks (or one) at the same namespaces, and what was watched in between. */
@@ -32,6 +33,7 @@ export interface Looks {
   readonly watched: Watched;
 }
 
+/** Everything a report says: what `doctor`, `watch` and the agent render, each in its own way. */
 export interface Diagnosis {
   readonly host: HostFacts;
   readonly takenAt: string;

@@ -537,6 +537,7 @@ const catalogue = {
   },
 } as const satisfies Record<string, Entry>;
 
+/** Every code of the table. */
 export type ErrorCode = keyof typeof catalogue;
 
 /** Codes of the catalogue, for the docs and their test. */

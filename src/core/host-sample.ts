@@ -97,6 +97,7 @@ export interface Owner {
   readonly container: string | null;
 }
 
+/** What every sensor read of one network namespace at one time. */
 export interface NamespaceSample {
   /** Inode number of the namespace. */
   readonly id: string;
@@ -110,6 +111,7 @@ export interface NamespaceSample {
   readonly conntrack: ConntrackSample | null;
 }
 
+/** What is the same in every namespace of the host. */
 export interface HostFacts {
   readonly name: string;
   readonly kernel: string;

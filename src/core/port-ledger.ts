@@ -148,6 +148,7 @@ const mostSuspects = (spaces: readonly Space[], kind: 'traffic' | 'monitors'): S
   return best;
 };
 
+/** Explicit source ports by source address and server. Time is an argument, in seconds of any one clock. */
 export class PortLedger {
   /** Port of each index: the monitors' ports after the others. */
   private readonly ports: Uint16Array;

@@ -23,6 +23,7 @@ export const PortUse = {
 /** `timeLeft` of a port that comes back at no known time. */
 export const UNKNOWN_TIME_LEFT = 255;
 
+/** What each port of one space is taken by, for drawing. */
 export interface PortMap {
   /** The ports this kind chooses from. */
   readonly range: PortRange;

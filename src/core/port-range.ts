@@ -12,8 +12,10 @@ export const defaultPortRange: PortRange = { low: 32768, high: 60999 };
 /** What conntrack's SNAT chooses from, whatever ip_local_port_range says (nf_nat_core.c): 64,512 ports. */
 export const snatPortRange: PortRange = { low: 1024, high: 65535 };
 
+/** How many ports it has, both ends included. */
 export const rangeSize = (range: PortRange): number => range.high - range.low + 1;
 
+/** `1024-65535`; a single port stands alone. */
 export const formatRange = (range: PortRange): string => (range.low === range.high ? `${range.low}` : `${range.low}-${range.high}`);
 
 /** `1024-65535` or `8080`. Null unless 0 < low <= high <= 65535. */

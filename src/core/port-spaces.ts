@@ -320,6 +320,7 @@ export const measurePortSpaces = (
 /** A client whose ports towards one of our listeners run out: 64,512 is what one address can have (1024 and up). */
 export const INBOUND_LIMIT = 64512;
 
+/** How many ports one client address uses towards one of our listeners: who is about to run out towards us. */
 export interface InboundSource {
   readonly namespace: string;
   readonly listener: string;

@@ -5,6 +5,7 @@
  */
 import type { RemedyCode } from './remedy/codes.ts';
 
+/** Lines for one product that bring about one remedy. */
 export interface Snippet {
   readonly product: string;
   /** Lines to paste, with comments in the product's own syntax. */

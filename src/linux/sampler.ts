@@ -35,6 +35,7 @@ export interface SampleOptions {
   readonly reports?: Reports;
 }
 
+/** What one look found, and how each sensor fared. */
 export interface HostLook {
   readonly views: readonly NamespaceView[];
   readonly sensors: readonly SensorReport[];
@@ -57,6 +58,7 @@ const readTickHz = (c: Reading<Ffi>): number | null => {
   return nanoseconds > 0 ? Math.round(1e9 / nanoseconds) : null;
 };
 
+/** Looks at the network namespaces it was given, in the caller's thread; remembers nothing between looks by itself. */
 export class Sampler {
   readonly facts: HostFacts;
   private readonly root: HostRoot;

@@ -213,6 +213,8 @@ class Supervisor implements Front {
       share: this.options.workers,
       certificates: this.certificates,
     }));
+    // What a worker did not make its own it must not be told about.
+    if (answer?.from === 'applied' && answer.error !== null) throw new PlimsollError(answer.error.code, answer.error.facts);
     for (const [name, { pool }] of this.engine.pools) {
       for (const server of pool.servers) {
         if (server.health.state !== 'OPER_INITIALIZING')
@@ -223,7 +225,6 @@ class Supervisor implements Front {
     }
     for (const [name, service] of this.engine.services)
       this.send(worker, { to: 'multiplexing', service: name, on: service.settings.multiplexing });
-    if (answer?.from === 'applied' && answer.error !== null) throw new PlimsollError(answer.error.code, answer.error.facts);
   }
 
   private heard(worker: Worker, message: FromWorker, up: () => void): void {

@@ -30,6 +30,7 @@ const remediesOf: Readonly<Record<CaptureFindingCode, readonly RemedyCode[]>> = 
   monitor_reset: ['cool_down_ports', 'multiplexing', 'add_source_addresses'],
 };
 
+/** How packets, endpoints and times are named in a finding's text. */
 export class Words {
   private readonly addresses: AddressBook;
   constructor(addresses: AddressBook) {

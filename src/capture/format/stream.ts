@@ -36,6 +36,7 @@ export interface Broken {
   readonly reason: string;
 }
 
+/** A capture's bytes in a buffer of fixed size, and the packet that was reached in it. */
 export class CaptureStream {
   /** As the user gave it. */
   readonly name: string;

@@ -6,6 +6,7 @@ import { headroom, type Stage, stagesOf, tightest } from './stage.ts';
 import { cheapest, holds, type Solution, sharedConnections, type WhatIf, whatIfs } from './what-if.ts';
 import type { Workload } from './workload.ts';
 
+/** The answer to a workload: where use settles, when it runs out, and what would make it last. */
 export interface Plan {
   readonly workload: Workload;
   /** The remedies hold this many times the load: 1 + margin. */

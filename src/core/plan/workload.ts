@@ -25,6 +25,7 @@ export interface Snat {
   readonly afterReset: number;
 }
 
+/** The load to plan for, all of it: what the flags of `plan` or a measured port space say. */
 export interface Workload {
   /** Requests per second over all port spaces; each is a connection of its own unless the next two say otherwise. */
   readonly rate: number;

@@ -19,6 +19,7 @@ export type Change =
   /** `connections` server connections carry everything. */
   | { readonly kind: 'fixed_connections'; readonly connections: number };
 
+/** What a port space comes to once changes are made. */
 export interface Effect {
   readonly capacity: number;
   /** In the long run: plateau over capacity. What grows without end counts as it is now. */

@@ -21,6 +21,7 @@ export interface FileLimit {
   readonly soft: number | null;
 }
 
+/** What an audit is made from. */
 export interface TuneFacts {
   readonly role: Role;
   readonly before: NamespaceView | null;
@@ -59,6 +60,7 @@ export interface Promised {
   readonly effect: Effect;
 }
 
+/** What `tune` says: advice by setting, and what following it promises for each space that is short. */
 export interface Audit {
   readonly role: Role;
   readonly advice: readonly Advice[];

@@ -62,6 +62,7 @@ const all = (space: { readonly capacity: number; readonly load: PortSpace['load'
 const closed = ({ view: { groups, sample } }: TuneFacts, range: PortRange, reserved: PortSet): number =>
   blockedBeyondRange(groups, sample.settings, sample.probe, reserved).count(range);
 
+/** Which spaces are short, and which of them each setting would relieve. */
 export interface Relief {
   readonly reuse: readonly MeasuredSpace[];
   readonly widen: readonly MeasuredSpace[];

@@ -20,6 +20,7 @@ export interface FileStep {
   readonly after: string;
 }
 
+/** One apply, as far as it came: enough to undo it after a crash at any step. */
 export interface Transaction {
   /** RFC 3339. */
   readonly startedAt: string;
@@ -49,6 +50,7 @@ const isTransaction = (value: unknown): value is Transaction => {
   );
 };
 
+/** The file of transactions, written before each step is taken. */
 export class Journal {
   readonly path: string;
 
