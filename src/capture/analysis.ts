@@ -200,7 +200,7 @@ export class Analysis {
         pending: tracker.pending,
         retried: tracker.retried,
         put_down_to_loss: explanation.putDownToLoss,
-        reused: tracker.reused,
+        reused: tracker.lives.reused,
         translated: tracker.pairs.translated,
       },
       connections: tracker.answered + tracker.midstream,

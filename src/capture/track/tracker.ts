@@ -3,7 +3,7 @@
  *
  * Follows every 4-tuple through its incarnations. One call per segment; what is ordinary stays in typed arrays, what is not
  * becomes an `Attempt` handed to the sink when it is over. States and columns are in `incarnations.ts`; what follows from them is
- * in `attempts.ts` (handshakes packet by packet), `held-ports.ts` (what counts for a port) and `nat-pairs.ts` (one SYN seen twice).
+ * in `attempts.ts` (handshakes packet by packet), `held-ports.ts` (what counts for a port), `nat-pairs.ts` (one SYN seen twice) and `lifetimes.ts` (when a row ends).
  *
  *   SYN ─▶ SYN_SENT ─▶ ANSWERED ─▶ OPEN ─▶ HALF_CLOSED ─▶ CLOSED ─(60 s)▶ port free ─(60 s)▶ forgotten
  *             │ RST        └──────────┴──── RST ─▶ RESET
@@ -17,17 +17,12 @@ import { heldState } from './earlier.ts';
 import { HeldPorts } from './held-ports.ts';
 import * as R from './incarnations.ts';
 import { Incarnations } from './incarnations.ts';
+import { Lifetimes, timeWait } from './lifetimes.ts';
 import { NatPairs } from './nat-pairs.ts';
 import type { PortUse } from './port-use.ts';
 import { Spaces } from './spaces.ts';
-import { TupleTable } from './tuple-table.ts';
+import type { TupleTable } from './tuple-table.ts';
 
-/** Linux's TIME_WAIT (include/net/tcp.h), in seconds. */
-export const timeWait = 60;
-/** A closed connection is remembered for twice that: other systems, and conntrack, hold on for 120 s. */
-export const remembered = 120;
-/** Linux retries a SYN for 127 s (tcp_syn_retries = 6). */
-export const longestAttempt = 130;
 /** The same segment again within this is the capture's doing (two interfaces, a bridge), not a retry. */
 const duplicateWithin = 0.001;
 
@@ -63,8 +58,6 @@ export class Tracker {
   aborted = 0;
   /** SYN packets beyond the first of each handshake. */
   retried = 0;
-  /** Handshakes on four numbers seen before anywhere in the capture. */
-  reused = 0;
   /** Connections whose beginning is not in the capture. */
   midstream = 0;
   /** For the estimate of ordinary loss: segments that carried something, and those seen again. */
@@ -75,17 +68,20 @@ export class Tracker {
   private readonly v4: TupleTable;
   private readonly v6: TupleTable;
   private readonly attempts: Attempts;
-  private nextDue = Number.POSITIVE_INFINITY;
+  readonly lives: Lifetimes;
 
   /** `capacity`: connections there is room for before anything has to grow, a power of two. */
   constructor(segment: Segment, sink: TrackerSink, seed: number, capacity: number) {
     this.incarnations = new Incarnations(capacity);
     this.segment = segment;
     this.sink = sink;
-    this.v4 = new TupleTable(seed, capacity);
-    this.v6 = new TupleTable(seed);
     this.spaces = new Spaces(seed);
     this.held = new HeldPorts(segment, this.incarnations, this.spaces);
+    this.lives = new Lifetimes(segment, this.incarnations, this.spaces, this.held, { seed, capacity }, (row) =>
+      this.conclude(row, 'ignored', this.held.now),
+    );
+    this.v4 = this.lives.v4;
+    this.v6 = this.lives.v6;
     this.pairs = new NatPairs(segment, this.incarnations, this.spaces);
     this.attempts = new Attempts(segment, this.incarnations, this.spaces, (attempt) => sink.attempt(attempt));
   }
@@ -97,7 +93,7 @@ export class Tracker {
     const { held } = this;
     if (this.segment.time > held.now) {
       held.now = this.segment.time;
-      if (held.now >= this.nextDue) this.advance(held.now);
+      if (held.now >= this.lives.nextDue) this.lives.advance(held.now);
     }
     const side = source < destination || (source === destination && sourcePort <= destinationPort) ? 0 : 1;
     const a = side === 0 ? source : destination;
@@ -163,7 +159,7 @@ export class Tracker {
         this.held.release(row);
         if (this.incarnations.alive(earlier, generation)) {
           ints[i + R.PREVIOUS] = -1;
-          this.forget(row);
+          this.lives.forget(row);
           previous = earlier;
         }
       }
@@ -171,7 +167,7 @@ export class Tracker {
     this.tried++;
     // From here on the new incarnation counts for the port.
     if (previous >= 0) this.held.uncount(previous, R.COUNTED);
-    const fresh = this.begin(side, a, b, ports, R.SYN_SENT, side);
+    const fresh = this.lives.begin(side, a, b, ports, R.SYN_SENT, side);
     const i = fresh * R.intStride;
     const { seq, hasTimestamp, timestamp } = this.segment;
     const now = this.incarnations;
@@ -314,7 +310,7 @@ export class Tracker {
       this.held.uncount(row, R.COUNTED);
     }
     // The SYN is not in the capture.
-    const fresh = this.begin(client, a, b, ports, R.ANSWERED, side);
+    const fresh = this.lives.begin(client, a, b, ports, R.ANSWERED, side);
     const i = fresh * R.intStride;
     const now = this.incarnations;
     now.ints[i + R.STATE]! |= R.MIDSTREAM;
@@ -322,7 +318,7 @@ export class Tracker {
     now.ints[i + R.NEXT + client] = ack;
     now.ints[i + R.NEXT + side] = (seq + 1) | 0;
     now.ints[i + R.PAIR] = -1;
-    if (row >= 0) this.forget(row);
+    if (row >= 0) this.lives.forget(row);
     this.midstream++;
   }
 
@@ -358,7 +354,7 @@ export class Tracker {
       this.attempts.log(attempt, 'server');
       this.attempts.end(row, attempt, 'answered', this.segment.time);
     }
-    if (kept) this.forget(previous);
+    if (kept) this.lives.forget(previous);
     ints[i + R.PREVIOUS] = -1;
   }
 
@@ -371,7 +367,7 @@ export class Tracker {
     // Who opened it is a guess: services have the lower port.
     const lowerIsA = ports >>> 16 < (ports & 0xffff);
     const client = lowerIsA ? 1 : 0;
-    const row = this.begin(client, a, b, ports, R.OPEN, side);
+    const row = this.lives.begin(client, a, b, ports, R.OPEN, side);
     const { ints } = this.incarnations;
     const i = row * R.intStride;
     ints[i + R.STATE]! |= R.MIDSTREAM;
@@ -418,7 +414,7 @@ export class Tracker {
       ints[i + R.STATE] = (ints[i + R.STATE]! & ~(R.STATE_MASK | R.RESET_BY_B)) | R.RESET | (side === 1 ? R.RESET_BY_B : 0);
       this.closing(row);
       this.held.release(row);
-      this.queueForgetting(row);
+      this.lives.queueForgetting(row);
       return;
     }
     this.touch(row, side);
@@ -457,7 +453,7 @@ export class Tracker {
     ints[i + R.STATE] = (word & ~(R.STATE_MASK | R.COUNTED_OPEN)) | R.CLOSED | (R.HAS_FIN << side);
     this.closing(row);
     if (word & R.COUNTED_OPEN) this.spaces.at(ints[i + R.USE]!).open--;
-    this.queueForgetting(row);
+    this.lives.queueForgetting(row);
   }
 
   /** The server's segment, no SYN-ACK, while a SYN is under way. */
@@ -523,7 +519,7 @@ export class Tracker {
     const table = (ints[i + R.STATE]! & R.FAMILY_6) === 0 ? this.v4 : this.v6;
     ints[i + R.PREVIOUS] = -1;
     this.held.release(row);
-    this.forget(row);
+    this.lives.forget(row);
     table.set(a, b, ports, previous);
     this.held.count(previous);
     this.inState(previous, side);
@@ -536,7 +532,7 @@ export class Tracker {
     const i = row * R.intStride;
     ints[i + R.STATE] = (ints[i + R.STATE]! & ~R.STATE_MASK) | R.ABANDONED;
     this.held.release(row);
-    this.queueForgetting(row);
+    this.lives.queueForgetting(row);
   }
 
   private refuse(row: number): void {
@@ -558,43 +554,10 @@ export class Tracker {
     }
     ints[i + R.STATE] = (ints[i + R.STATE]! & ~R.STATE_MASK) | R.REFUSED;
     this.held.release(row);
-    this.queueForgetting(row);
+    this.lives.queueForgetting(row);
   }
 
   // --- rows ---
-
-  private begin(client: number, a: number, b: number, ports: number, state: number, from: number): number {
-    const row = this.incarnations.add();
-    const { ints, doubles } = this.incarnations;
-    const i = row * R.intStride;
-    const d = row * R.doubleStride;
-    const { family } = this.segment;
-    ints[i + R.KEY_A] = a;
-    ints[i + R.KEY_B] = b;
-    ints[i + R.PORTS] = ports;
-    ints[i + R.STATE] = state | (client === 1 ? R.CLIENT_B : 0) | (family === 6 ? R.FAMILY_6 : 0);
-    ints[i + R.PREVIOUS] = -1;
-    doubles[d + R.SYN_TIME] = this.segment.time;
-    doubles[d + R.SYN_REF] = this.segment.ref;
-    doubles[d + R.LAST_SYN_TIME] = this.segment.time;
-    doubles[d + R.LAST_TIME + from] = this.segment.time;
-    doubles[d + R.LAST_REF] = this.segment.ref;
-    doubles[d + R.LAST_TIME + 1 - from] = Number.NEGATIVE_INFINITY;
-    const clientPort = client === 0 ? ports >>> 16 : ports & 0xffff;
-    const serverPort = client === 0 ? ports & 0xffff : ports >>> 16;
-    const use = this.spaces.of(family, client === 0 ? a : b, client === 0 ? b : a, serverPort);
-    ints[i + R.USE] = use.index;
-    use.rows++;
-    if (use.usePort(clientPort) && state === R.SYN_SENT) {
-      use.reused++;
-      this.reused++;
-    }
-    (family === 4 ? this.v4 : this.v6).set(a, b, ports, row);
-    this.held.count(row);
-    this.incarnations.enqueue(R.ABANDONING, row, this.segment.time);
-    this.nextDue = Math.min(this.nextDue, this.segment.time + longestAttempt);
-    return row;
-  }
 
   /** A connection ended: note whether its client sent anything over it. */
   private closing(row: number): void {
@@ -610,69 +573,6 @@ export class Tracker {
     const began = doubles[row * R.doubleStride + R.SYN_TIME]!;
     if (sent > 0) use.destination.worked++;
     else if (this.segment.time - began < 5) use.beat(began, false);
-  }
-
-  /** `row` is over: its port is released after a TIME_WAIT, if it still is held, and the row forgotten after another. */
-  private queueForgetting(row: number): void {
-    this.incarnations.enqueue(R.RELEASING, row, this.segment.time);
-    this.nextDue = Math.min(this.nextDue, this.segment.time + timeWait);
-  }
-
-  /** Takes `row` away, and from the table if it still stands there. */
-  private forget(row: number): void {
-    const { ints } = this.incarnations;
-    const i = row * R.intStride;
-    const word = ints[i + R.STATE]!;
-    this.held.uncount(row, R.COUNTED);
-    const table = (word & R.FAMILY_6) === 0 ? this.v4 : this.v6;
-    if (table.get(ints[i + R.KEY_A]!, ints[i + R.KEY_B]!, ints[i + R.PORTS]!) === row)
-      table.delete(ints[i + R.KEY_A]!, ints[i + R.KEY_B]!, ints[i + R.PORTS]!);
-    const earlier = ints[i + R.PREVIOUS]!;
-    const generation = ints[i + R.PREVIOUS_GENERATION]!;
-    const use = this.spaces.at(ints[i + R.USE]!);
-    this.incarnations.remove(row);
-    if (--use.rows === 0) this.spaces.leave(use);
-    if (this.incarnations.alive(earlier, generation)) this.forget(earlier);
-  }
-
-  /** Does what is due by `now`. */
-  private advance(now: number): void {
-    const { incarnations } = this;
-    for (let since = incarnations.since(R.RELEASING); since + timeWait <= now; since = incarnations.since(R.RELEASING)) {
-      const row = incarnations.first(R.RELEASING);
-      this.held.uncount(row, R.COUNTED_OPEN | R.COUNTED_HELD | R.COUNTED_MINUTE);
-      incarnations.enqueue(R.FORGETTING, row, since);
-    }
-    while (incarnations.since(R.FORGETTING) + remembered <= now) this.forget(incarnations.first(R.FORGETTING));
-    while (incarnations.since(R.ABANDONING) + longestAttempt <= now) this.abandon(incarnations.first(R.ABANDONING), now);
-    this.nextDue = Math.min(
-      incarnations.since(R.RELEASING) + timeWait,
-      incarnations.since(R.FORGETTING) + remembered,
-      incarnations.since(R.ABANDONING) + longestAttempt,
-    );
-  }
-
-  /** `row` is `longestAttempt` old: is it still a handshake, or a stray? */
-  private abandon(row: number, now: number): void {
-    const { ints, doubles } = this.incarnations;
-    const i = row * R.intStride;
-    const d = row * R.doubleStride;
-    const word = ints[i + R.STATE]!;
-    const state = word & R.STATE_MASK;
-    const silence = now - Math.max(doubles[d + R.LAST_TIME]!, doubles[d + R.LAST_TIME + 1]!, doubles[d + R.LAST_SYN_TIME]!);
-    if (state === R.SYN_SENT || state === R.ANSWERED) {
-      if (silence < timeWait) {
-        this.incarnations.enqueue(R.ABANDONING, row, now);
-        return;
-      }
-      if (state === R.SYN_SENT) this.conclude(row, 'ignored', now);
-      this.forget(row);
-      return;
-    }
-    // One side's packets alone, without a beginning: backscatter, or a scan with bare ACKs.
-    const oneSided = doubles[d + R.LAST_TIME] === Number.NEGATIVE_INFINITY || doubles[d + R.LAST_TIME + 1] === Number.NEGATIVE_INFINITY;
-    if ((word & R.MIDSTREAM) !== 0 && oneSided && silence > remembered) this.forget(row);
-    else this.incarnations.unqueue(row);
   }
 
   // --- attempts ---
