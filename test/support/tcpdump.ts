@@ -1,5 +1,5 @@
 /** tcpdump in a namespace, and what `plimsoll explain` makes of what it wrote. */
-import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll } from 'vitest';
@@ -13,6 +13,9 @@ import { until } from './poll.ts';
 const folder = mkdtempSync(join(tmpdir(), 'plimsoll-capture-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 let counter = 0;
+
+/** `tcpdump: 12 packets captured, 12 packets received by filter, 0 packets dropped by kernel`. */
+const stand = /(\d+) packets? captured, (\d+) packets? received by filter, (\d+) packets? dropped by kernel/g;
 
 /** A path for a file that is gone when the test file ends. */
 export const scratch = (name: string): string => join(folder, name);
@@ -35,16 +38,17 @@ export const capture = async (ns: Namespace, device = 'eth0', filter = 'tcp'): P
   return {
     path,
     stop: async () => {
-      let size = -1;
-      let since = Date.now();
-      await until('the capture to be quiet', () => {
-        const now = statSync(path).size;
-        if (now !== size) {
-          size = now;
-          since = Date.now();
-        }
-        return Date.now() - since > 200;
-      });
+      // Asked by SIGUSR1, tcpdump says how many packets the kernel has for it and how many of them it has written.
+      await until(
+        'the capture to be whole',
+        () => {
+          const [, written, received, lost] = [...said.matchAll(stand)].at(-1)?.map(Number) ?? [];
+          if (written !== undefined && written + lost! >= received!) return true;
+          child.kill('SIGUSR1');
+          return false;
+        },
+        30_000,
+      );
       const gone = new Promise((done) => child.once('exit', done));
       child.kill('SIGINT');
       await gone;
@@ -55,10 +59,10 @@ export const capture = async (ns: Namespace, device = 'eth0', filter = 'tcp'): P
   };
 };
 
-/** Explains whole files held in memory, fed in pieces of `piece` bytes. */
+/** Explains whole files held in memory, fed in pieces of `piece` bytes; `whenRead` is called while all that is remembered still is. */
 export const explainBytes = (
   files: readonly Uint8Array[],
-  options: { readonly filter?: string; readonly keep?: number; readonly piece?: number } = {},
+  options: { readonly filter?: string; readonly keep?: number; readonly piece?: number; readonly whenRead?: () => void } = {},
 ): CaptureResult => {
   const streams = files.map((_, i) => new CaptureStream(`file ${i}`));
   const at = files.map(() => 0);
@@ -77,6 +81,7 @@ export const explainBytes = (
     stream.wrote(piece.length);
     at[f]! += piece.length;
   }
+  options.whenRead?.();
   return analysis.finish();
 };
 
