@@ -19,6 +19,11 @@ const plan = (line: string, options = {}) => plimsoll(['plan', ...line.split(' '
 const document = async (line: string): Promise<PlanDocument> => planSchema.parse(JSON.parse((await plan(`${line} --json`)).out));
 
 describe('plimsoll plan', () => {
+  test('says that any rate lasts where nothing is left behind', async () => {
+    const { out } = await plimsoll(['plan', '--rate', '500/s', '--closer', 'server']);
+    expect(out).toMatch(/sustainable rate {3}any: what is closed leaves no port behind\n/);
+  });
+
   test('answers the folklore’s question with its number and with Linux’s', async () => {
     const { code, out } = await plan('--rate 233/s --range 32768-60767 --time-wait 120s');
     expect(code).toBe(0);

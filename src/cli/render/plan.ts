@@ -52,7 +52,9 @@ const numbers = (plan: Plan, columns: number): string => {
       ],
       [
         'sustainable rate',
-        `${each(rate(space.sustainableRate), rate(total.sustainableRate))} without a failure; ${rate(total.meanRate)} on average`,
+        Number.isFinite(total.sustainableRate)
+          ? `${each(rate(space.sustainableRate), rate(total.sustainableRate))} without a failure; ${rate(total.meanRate)} on average`
+          : 'any: what is closed leaves no port behind',
       ],
       ['ports run out', when(space.exhaustsAfter)],
       ...(space.searchWallAt === null
