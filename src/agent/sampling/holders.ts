@@ -8,12 +8,16 @@ import type { Sampler } from '../../linux/sampler.ts';
 const NEW_EVERY = 5;
 /** Milliseconds it may take, where it is done again and again. The processes that hold most sockets are looked at first. */
 const BUDGET = 150;
+/** And no more than this share of the time: where many sockets make it slow, it is done less often. */
+const SHARE = 0.005;
 
 export class Holders {
   private known = new Map<string, readonly OwnerShare[]>();
   private report: SensorReport = { name: 'owners', status: 'ok', duration: 0, hint: '' };
   private readAll = Number.NEGATIVE_INFINITY;
   private readNew = Number.NEGATIVE_INFINITY;
+  /** Seconds the last look-up of all took. */
+  private took = 0;
   private readonly every: number;
 
   /** `every` seconds all are looked up again; 0: at every look. */
@@ -27,7 +31,7 @@ export class Holders {
     spaces: readonly MeasuredSpace[],
     now: number,
   ): { readonly bySpace: ReadonlyMap<string, readonly OwnerShare[]>; readonly report: SensorReport } {
-    const all = now - this.readAll >= this.every;
+    const all = now - this.readAll >= Math.max(this.every, this.every === 0 ? 0 : this.took / SHARE);
     const fresh = spaces.filter((m) => m.members.length > 0 && !this.known.has(m.space.id));
     if (all) {
       const { bySpace, report } = sampler.owners(spaces, this.every === 0 ? undefined : BUDGET);
@@ -41,6 +45,7 @@ export class Holders {
       );
       this.report = report;
       this.readAll = now;
+      this.took = report.duration;
     } else if (fresh.length > 0 && now - this.readNew >= NEW_EVERY) {
       const { bySpace, report } = sampler.owners(fresh, BUDGET / 2);
       for (const [id, shares] of bySpace) this.known.set(id, shares);
