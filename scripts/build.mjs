@@ -42,6 +42,8 @@ export const bundle = async () => {
     ...options,
     entryPoints: ['src/cli/entry.ts'],
     outfile: join(fresh, 'program.cjs'),
+    // import() becomes require(): code taken from a cache has no loader of its own.
+    supported: { 'dynamic-import': false },
     external: Object.keys({ ...manifest.dependencies, ...manifest.optionalDependencies }),
     // CommonJS has no import.meta; modules that load native packages or themselves ask where they are.
     banner: { js: 'const __bundleUrl = require("node:url").pathToFileURL(__filename).href;' },
@@ -55,7 +57,8 @@ export const bundle = async () => {
       env: { ...process.env, PLIMSOLL_CODE_CACHE: cache },
     });
   }
-  // A cache of another program is refused by V8; the program comes first, so that no run sees a new cache with an old program for long.
+  // V8 knows a cache of another program by the length of the program alone: nobody may find the old one with the new one.
+  rmSync(join(dist, 'program.cache'), { force: true });
   for (const file of ['program.cjs', 'program.cache', 'plimsoll.cjs']) renameSync(join(fresh, file), join(dist, file));
   rmSync(fresh, { recursive: true });
 };

@@ -6,7 +6,7 @@
 import { readFileSync } from 'node:fs';
 import Module, { createRequire } from 'node:module';
 import { join } from 'node:path';
-import { constants, Script } from 'node:vm';
+import { Script } from 'node:vm';
 
 const file = join(__dirname, 'program.cjs');
 const read = (path: string): Buffer | undefined => {
@@ -20,7 +20,6 @@ const cachedData = read(join(__dirname, 'program.cache'));
 const script = new Script(Module.wrap(readFileSync(file, 'latin1')), {
   filename: file,
   ...(cachedData === undefined ? {} : { cachedData }),
-  importModuleDynamically: constants.USE_MAIN_CONTEXT_DEFAULT_LOADER,
 });
 const program = { exports: {} };
 script.runInThisContext().call(program.exports, program.exports, createRequire(file), program, file, __dirname);

@@ -19,7 +19,7 @@ export type OpenDatabase = (path: string) => Database;
 /** How databases are opened here, or why they cannot be. */
 export const loadDatabase = async (): Promise<Reading<OpenDatabase>> => {
   try {
-    // Not import(): the program is compiled from a code cache, and V8 then knows no way to load modules.
+    // Types of its own it has none; what is used of it is above.
     const Libsql = createRequire(import.meta.url)('libsql') as new (path: string) => Database;
     return { status: 'ok', value: (path) => new Libsql(path) };
   } catch (error) {
