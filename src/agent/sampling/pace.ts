@@ -8,6 +8,8 @@ const QUICK_SHARE = 0.1;
 const SLOWEST = 60;
 /** A slow look or two among five are somebody else's doing. */
 const REMEMBERED = 5;
+/** So many quick looks one after the other, and it is quick again. */
+const QUICK_LOOKS = 3;
 
 const median = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]!;
 
@@ -32,15 +34,17 @@ export class Pace {
   /** Takes the cost of a look, in seconds. */
   note(cost: number): void {
     this.costs = [...this.costs.slice(1 - REMEMBERED), cost];
-    if (this.costs.length < REMEMBERED) return;
-    const usual = median(this.costs);
-    if (usual > MOST_SHARE * this.interval && this.interval < this.slowest) {
-      while (usual > MOST_SHARE * this.interval && this.interval < this.slowest) this.interval *= 2;
-      this.interval = Math.min(this.interval, this.slowest);
-      this.costs = [];
-    } else if (this.slowedTo !== null && usual < QUICK_SHARE * (this.interval / 2)) {
-      this.interval = Math.max(this.asked, this.interval / 2);
-      this.costs = [];
+    const { interval, costs } = this;
+    if (costs.length >= REMEMBERED) {
+      const usual = median(costs);
+      while (usual > MOST_SHARE * this.interval && this.interval < this.slowest) this.interval = Math.min(2 * this.interval, this.slowest);
     }
+    // Waiting for as many looks as it took to slow down would take minutes: they are far apart now.
+    if (this.interval === interval && costs.length >= QUICK_LOOKS) {
+      const most = Math.max(...costs.slice(-QUICK_LOOKS));
+      while (this.interval > this.asked && most < QUICK_SHARE * (this.interval / 2))
+        this.interval = Math.max(this.asked, this.interval / 2);
+    }
+    if (this.interval !== interval) this.costs = [];
   }
 }
