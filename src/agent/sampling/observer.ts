@@ -130,12 +130,13 @@ export class Observer {
     const { sampler, interval, idleEvery, pollEvery = POLL_EVERY } = this.options;
     const first = this.due === null;
     if (!(await this.reached(this.due ?? clock()))) return null;
-    const started = clock();
-    this.due = started + this.pace.interval;
     if (this.watching === null) {
       const window = Math.max(WATCH_WINDOW, 1.5 * interval);
-      this.watching = new Watching(interval > 0 ? sampler.watch() : null, window, started, pollEvery);
+      this.watching = new Watching(interval > 0 ? sampler.watch() : null, window, clock(), pollEvery);
     }
+    // From the look itself: setting up the watch takes its time too, and two looks are to be an interval apart.
+    const started = clock();
+    this.due = started + this.pace.interval;
     let seconds = 0;
     const cpu = process.cpuUsage();
     const work = <T>(todo: () => T): T => {
