@@ -61,8 +61,9 @@ export const diagnoseNamespace = async (ns: Namespace, between: () => void | Pro
 export const remedyOf = async (
   ns: Namespace,
   code: RemedyCode,
+  between: () => void | Promise<void> = () => {},
 ): Promise<{ readonly remedy: Remedy; readonly effect: Effect; readonly space: PortSpace }> => {
-  const d = await diagnoseNamespace(ns);
+  const d = await diagnoseNamespace(ns, between);
   const remedy = d.remedies.find((r) => r.code === code);
   if (!remedy?.effect)
     throw new Error(`no remedy ${code} among ${d.remedies.map((r) => r.code).join(', ')} for ${d.findings.map((f) => f.code).join(', ')}`);
