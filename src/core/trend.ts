@@ -36,7 +36,7 @@ interface Line {
 }
 
 /** Least squares over points `from..to-1`; the error allows for neighbours that resemble each other. */
-const fit = (past: readonly PastUse[], from: number, to: number): Line | null => {
+const fitLine = (past: readonly PastUse[], from: number, to: number): Line | null => {
   const n = to - from;
   if (n < 3) return null;
   let sumT = 0;
@@ -102,14 +102,14 @@ export const trendOf = (past: readonly PastUse[]): Trend | null => {
     if (now - past[0]!.at < 0.9 * window) continue;
     while (past[from]!.at < now - window - 1e-6) from++;
     if (to - from < LEAST_POINTS) break;
-    const line = fit(past, from, to);
+    const line = fitLine(past, from, to);
     if (line === null) continue;
     const growth = Math.abs(line.slope) * (now - past[from]!.at);
     if (growth < LEAST_GROWTH || Math.abs(line.slope) < sureOf(to - from) * line.error) continue;
     // A leak that began a while ago is no line over the whole window: its newer half is much steeper.
     const parts = quarters(past, from, to);
     if (parts === null || !parts.every((p, i) => i === 0 || (p - parts[i - 1]!) * line.slope > 0)) continue;
-    const newer = fit(past, from + Math.floor((to - from) / 2), to);
+    const newer = fitLine(past, from + Math.floor((to - from) / 2), to);
     if (newer !== null && Math.abs(newer.slope - line.slope) > Math.max(0.5 * Math.abs(line.slope), SURE * newer.error)) continue;
     return { slope: line.slope, error: line.error, window };
   }

@@ -180,7 +180,10 @@ export class Sampler {
     return PortWatch.start(this.c, this.root);
   }
 
-  /** The processes that hold the sockets of `spaces`, by space id, most sockets first. Looks for at most `budget` milliseconds. */
+  /**
+   * The processes that hold the sockets of `spaces`, by space id, most sockets first. Looks for at most `budget` milliseconds of
+   * processor time: on a busy host those of the clock would end before the first process.
+   */
   owners(
     spaces: readonly MeasuredSpace[],
     budget = Number.POSITIVE_INFINITY,
@@ -188,7 +191,11 @@ export class Sampler {
     readonly bySpace: ReadonlyMap<string, readonly OwnerShare[]>;
     readonly report: SensorReport;
   } {
-    const deadline = performance.now() + budget;
+    const begun = process.cpuUsage();
+    const late = (): boolean => {
+      const { user, system } = process.cpuUsage(begun);
+      return user + system > budget * 1000;
+    };
     const reports = new Reports();
     const bySpace = new Map<string, readonly OwnerShare[]>();
     const views = new Set(spaces.map((s) => s.view));
@@ -199,7 +206,7 @@ export class Sampler {
       for (const { members } of mine) for (const g of members) for (let i = g.start; i < g.end; i++) inodes.add(table.inode[rows[i]!]!);
       inodes.delete(0);
       const owners = reports.measure('owners', () => {
-        const found = findOwners(this.root, inodes, view.sample.id, () => performance.now() > deadline);
+        const found = findOwners(this.root, inodes, view.sample.id, late);
         return { value: found.owners, reading: found.reading };
       });
       for (const { space, members } of mine) {

@@ -182,10 +182,12 @@ describe('plimsoll load and the ports it chooses itself', () => {
   kernelTest('are shared out over processes: no port is asked for twice', async () => {
     const ns = place([40000, 40999]);
     const from: number[] = [];
+    // Where the machine stands still for seconds, a connection has ended before its port can be read here.
     serveTcp(ns, server, 81, (socket) => socket.remotePort !== undefined && from.push(socket.remotePort));
     const { document: d } = await load(ns, `tcp://${server}:81 --rate 300/s --duration 1s --hold 3s --workers 3 --ports 2000-2299`);
     expect([d.ok, d.errors.local_port, d.ports.capacity]).toEqual([300, 0, 300]);
-    expect(new Set(from).size).toBe(300);
+    expect(new Set(from).size).toBe(from.length);
+    expect(from.length).toBeGreaterThan(250);
     expect(d.ports.sources).toHaveLength(1);
   });
 });

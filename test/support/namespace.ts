@@ -44,7 +44,14 @@ export class Namespace {
   /** Adds an address (with or without its prefix length) to `device`. */
   addAddress(address: string, device = 'lo'): void {
     const cidr = address.includes('/') ? address : `${address}/${address.includes(':') ? 128 : 32}`;
-    ip('-n', this.name, 'address', 'add', cidr, 'dev', device, ...(address.includes(':') ? ['nodad'] : []));
+    if (!address.includes(':')) {
+      ip('-n', this.name, 'address', 'add', cidr, 'dev', device);
+      return;
+    }
+    ip('-n', this.name, 'address', 'add', cidr, 'dev', device, 'nodad');
+    // The kernel makes the route to an IPv6 address afterwards, from a work queue (addrconf_dad_work).
+    const routed = (): string => ip('-n', this.name, '-6', 'route', 'show', 'table', 'local', 'dev', device);
+    for (let tries = 0; tries < 500 && !routed().includes(cidr.split('/')[0]!); tries++);
   }
 
   sysctl(name: string, value: string | number): void {
