@@ -186,8 +186,10 @@ describe('plimsoll load and the ports it chooses itself', () => {
     serveTcp(ns, server, 81, (socket) => socket.remotePort !== undefined && from.push(socket.remotePort));
     const { document: d } = await load(ns, `tcp://${server}:81 --rate 300/s --duration 1s --hold 3s --workers 3 --ports 2000-2299`);
     expect([d.ok, d.errors.local_port, d.ports.capacity]).toEqual([300, 0, 300]);
-    expect(new Set(from).size).toBe(from.length);
-    expect(from.length).toBeGreaterThan(250);
+    // The first connection asks whether the server is there.
+    const asked = from.slice(1);
+    expect(new Set(asked).size).toBe(asked.length);
+    expect(asked.length).toBeGreaterThan(250);
     expect(d.ports.sources).toHaveLength(1);
   });
 });
