@@ -43,13 +43,13 @@ const wrk = async (setting: Setting, more: readonly string[]): Promise<Turn> => 
   return { rate: Number(/Requests\/sec:\s+([\d.]+)/.exec(text)?.[1]), cpu: (1000 * cpu) / count, document: null };
 };
 
-const ours = async (setting: Setting, more: readonly string[]): Promise<Turn> => {
+const ours = async (setting: Setting, more: readonly string[], lasting = seconds): Promise<Turn> => {
   const once = async (duration: string): Promise<{ readonly document: LoadDocument; readonly cpu: number }> => {
     const { text, cpu } = await generate(setting, [process.execPath, program, 'load', url, '--duration', duration, '--json', ...more]);
     return { document: JSON.parse(text) as LoadDocument, cpu };
   };
   const start = await once('50ms');
-  const whole = await once(`${seconds}s`);
+  const whole = await once(`${lasting}s`);
   const cpu = (1000 * (whole.cpu - start.cpu)) / (whole.document.ok - start.document.ok);
   return { rate: whole.document.rate, cpu, document: whole.document };
 };
@@ -97,15 +97,22 @@ const ms = (value: number | null): string => (value === null ? '-' : (value * 10
 /** Own lateness at rates that a rate-driven run has to keep. */
 const openLoop = async (setting: Setting): Promise<void> => {
   const rows = [
-    ['rate asked', 'sent/s', 'own lateness p50 ms', 'p99 ms', 'p99.9 ms', 'latency p50 ms', 'p99 ms', 'missed', 'CPU of a core'],
+    ['rate asked', 'for s', 'sent/s', 'own lateness p50 ms', 'p99 ms', 'p99.9 ms', 'latency p50 ms', 'p99 ms', 'missed', 'CPU of a core'],
   ];
-  for (const rate of [500, 5000, 20_000]) {
+  // The last is as long as a run is unless it is told otherwise: the first 100 ms, in which the code is not compiled yet, are a 50th of 5 s.
+  for (const [rate, lasting] of [
+    [500, seconds],
+    [5000, seconds],
+    [20_000, seconds],
+    [20_000, 30],
+  ] as const) {
     const turns: Turn[] = [];
-    for (let round = 0; round < rounds; round++) turns.push(await ours(setting, ['--rate', `${rate}/s`]));
+    for (let round = 0; round < rounds; round++) turns.push(await ours(setting, ['--rate', `${rate}/s`], lasting));
     const middle = (of: (d: LoadDocument) => number | null): number => spread(turns.map((t) => of(t.document!) ?? 0)).median;
     const p99 = middle((d) => d.scheduler_lateness.p99);
     rows.push([
       `${rate}/s`,
+      String(lasting),
       middle((d) => d.sent / d.seconds).toFixed(0),
       ms(middle((d) => d.scheduler_lateness.p50)),
       ms(p99),
@@ -113,12 +120,12 @@ const openLoop = async (setting: Setting): Promise<void> => {
       ms(middle((d) => d.latency.p50)),
       ms(middle((d) => d.latency.p99)),
       middle((d) => d.missed).toFixed(0),
-      spread(turns.map((t) => (t.cpu * t.document!.ok) / 1000 / seconds)).median.toFixed(2),
+      spread(turns.map((t) => (t.cpu * t.document!.ok) / 1000 / lasting)).median.toFixed(2),
     ]);
-    if (rate < 20_000) continue;
+    if (lasting !== 30) continue;
     const all = spread(turns.map((t) => (t.document!.scheduler_lateness.p99 ?? 0) * 1000));
     const measured = `${all.median.toFixed(2)} ms (${all.low.toFixed(2)}-${all.high.toFixed(2)})`;
-    verdicts.push(['own lateness at 20,000/s, p99', '<= 2 ms', measured, '', '<= 0.25 ms', p99 <= 0.002 ? 'reached' : 'MISSED']);
+    verdicts.push(['own lateness at 20,000/s for 30 s, p99', '<= 2 ms', measured, '', '<= 0.25 ms', p99 <= 0.002 ? 'reached' : 'MISSED']);
   }
   out(`\nOpen loop: kept connections, median of ${rounds} rounds\n\n${table(rows)}`);
 };
